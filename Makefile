@@ -1,0 +1,55 @@
+# Everything that a fresh machine with Python 3.11 or newer and make needs is fetched by the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The stamp carries the hash of what the environment is made from: one that changed is made anew.
+STAMP := $(VENV)/.made-from-$(shell cat requirements/development.lock pyproject.toml | sha256sum | cut -c1-16)
+PACKAGES := operator/keyturn controlplane tests
+
+export PYTHONPATH := $(CURDIR)/controlplane
+
+.PHONY: help demo test bench control-plane check lint types format clean venv
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## Show what Keyturn does on a real control plane (KEEP=1 leaves it running)
+	$(BIN)/keyturn demo $(if $(KEEP),--keep)
+
+test: $(STAMP) control-plane ## Run every test (ARGS="-k word" goes to pytest)
+	$(BIN)/pytest $(ARGS)
+
+bench: $(STAMP) control-plane ## Measure throughput, latency and writes (ARGS go to the benchmark)
+	$(BIN)/python -m bench $(ARGS)
+
+control-plane: $(STAMP) ## Find or build etcd, kube-apiserver, kube-controller-manager and kubectl
+	@$(BIN)/python -m keyturn_controlplane build
+
+check: lint types test ## Do what CI does
+
+lint: $(STAMP) ## Check format, style and the layers
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+
+types: $(STAMP) ## Check types
+	$(BIN)/mypy
+
+format: $(STAMP) ## Put the code into its form
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+venv: $(STAMP) ## Make the Python environment
+
+clean: ## Remove the Python environment; caches of downloads and builds stay
+	rm -rf $(VENV)
+
+$(STAMP): .ci/venv
+	@.ci/venv $(VENV)
+	@rm -f $(VENV)/.made-from-*
+	@touch $@

@@ -1,0 +1,1 @@
+"""Benchmarks against a real control plane; see docs/performance.md."""

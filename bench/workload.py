@@ -1,0 +1,113 @@
+"""Makes ManagedSecrets and sees when their Secrets are there, from outside the operator."""
+
+import asyncio
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from bench.measuring import Sample
+from keyturn.kube.client import KubeClient
+from keyturn.kube.connection import Connection
+from keyturn.kube.managed_secrets import collection
+from keyturn.kube.metadata_watch import MetadataWatch, Sighting
+from keyturn_controlplane.cluster import ControlPlane
+
+SENDERS = 16
+
+
+class Workload:
+    """A client of its own: one watch of Secrets, and senders of ManagedSecrets."""
+
+    def __init__(self, control_plane: ControlPlane, namespace: str) -> None:
+        self._kube = KubeClient(Connection(control_plane.kubeconfig))
+        self._namespace = namespace
+        self._sent: dict[str, float] = {}
+        self._seen: dict[str, float] = {}
+        self._news = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._kube.__aenter__()
+        watch = MetadataWatch(
+            self._kube,
+            f"/api/v1/namespaces/{self._namespace}/secrets",
+            on_listed=self._listed,
+            on_change=self._note,
+        )
+        self._watch = asyncio.create_task(watch.run())
+        await watch.listed.wait()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        await self._kube.__aexit__(kind, error, traceback)
+
+    async def create(self, count: int) -> tuple[list[Sample], float]:
+        """Create so many at once; return the samples and the seconds until the last Secret."""
+        began = time.perf_counter()
+        names = iter([f"secret-{number:05}" for number in range(count)])
+
+        async def send() -> None:
+            for name in names:
+                await self._create(name)
+
+        await asyncio.gather(*(send() for _ in range(SENDERS)))
+        await self._all_seen()
+        return self._samples(), max(self._seen.values()) - began
+
+    async def create_at(self, rate: int, count: int) -> list[Sample]:
+        """Create at a fixed rate, whether or not the earlier ones are done."""
+        began = time.perf_counter()
+        sending = []
+        for number in range(count):
+            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+            sending.append(asyncio.create_task(self._create(f"steady-{number:05}")))
+        await asyncio.gather(*sending)
+        await self._all_seen()
+        return self._samples()
+
+    async def all_ready(self, count: int) -> None:
+        """Wait until every status says that its Secret is in sync."""
+        while True:
+            answer = await self._kube.request("GET", collection(self._namespace))
+            ready = [r for r in answer["items"] if r.get("status", {}).get("currentVersion") == 1]
+            if len(ready) == count:
+                return
+            await asyncio.sleep(0.5)
+
+    async def _create(self, name: str) -> None:
+        body: dict[str, Any] = {
+            "apiVersion": "keyturn.dev/v1alpha1",
+            "kind": "ManagedSecret",
+            "metadata": {"name": name, "namespace": self._namespace},
+            "spec": {
+                "data": [
+                    {"key": "username", "value": "orders"},
+                    {"key": "password", "generate": {"password": {"length": 32}}},
+                ]
+            },
+        }
+        self._sent[name] = time.perf_counter()
+        await self._kube.request("POST", collection(self._namespace), body=body)
+
+    async def _listed(self, found: list[Sighting], _: int) -> None:
+        for sighting in found:
+            self._note(sighting)
+
+    def _note(self, sighting: Sighting) -> None:
+        self._seen.setdefault(sighting.name, time.perf_counter())
+        self._news.set()
+
+    async def _all_seen(self) -> None:
+        while self._sent.keys() - self._seen.keys():
+            self._news.clear()
+            await asyncio.wait_for(self._news.wait(), 60)
+
+    def _samples(self) -> list[Sample]:
+        return [Sample(name, self._seen[name] - sent) for name, sent in self._sent.items()]

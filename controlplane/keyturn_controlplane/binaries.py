@@ -1,0 +1,65 @@
+"""Where the binaries of a control plane come from: the environment, the cache, or a build."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from keyturn_controlplane.build import Builder
+from keyturn_controlplane.errors import BinaryMissingError
+from keyturn_controlplane.progress import Reporter
+
+ASSETS = "KUBEBUILDER_ASSETS"
+"""The variable by which projects of Kubernetes name a folder of binaries."""
+
+CONTROLLER_MANAGER = "kube-controller-manager"
+NAMES = ("etcd", "kubectl", "kube-apiserver", CONTROLLER_MANAGER)
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """The paths of the four binaries."""
+
+    etcd: Path
+    kubectl: Path
+    kube_apiserver: Path
+    kube_controller_manager: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Self:
+        return cls(*(folder / name for name in NAMES))
+
+
+def find_or_build(
+    environ: Mapping[str, str] = os.environ, reporter: Reporter | None = None
+) -> Binaries:
+    """Return binaries: of KUBEBUILDER_ASSETS if that is set, else built once and then cached.
+
+    The folder that KUBEBUILDER_ASSETS names often lacks kube-controller-manager; only that is
+    built then.
+
+    Raises:
+        BinaryMissingError: KUBEBUILDER_ASSETS lacks one of the others.
+        BuildFailedError: A binary could not be built.
+    """
+    reporter = reporter or Reporter()
+    assets = environ.get(ASSETS)
+    if not assets:
+        return Binaries.in_folder(Builder.create(environ, reporter).build(NAMES))
+    found = _assets(Path(assets).absolute())
+    if os.access(found.kube_controller_manager, os.X_OK):
+        return found
+    built = Builder.create(environ, reporter).build([CONTROLLER_MANAGER])
+    return Binaries(found.etcd, found.kubectl, found.kube_apiserver, built / CONTROLLER_MANAGER)
+
+
+def _assets(folder: Path) -> Binaries:
+    needed = (name for name in NAMES if name != CONTROLLER_MANAGER)
+    missing = [name for name in needed if not os.access(folder / name, os.X_OK)]
+    if missing:
+        raise BinaryMissingError(
+            f"{ASSETS} is {folder}, where no executable {', '.join(missing)} is; "
+            f"unset it to have them built"
+        )
+    return Binaries.in_folder(folder)

@@ -1,0 +1,128 @@
+"""The processes of a control plane, as the process that asked for them sees them."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, cast
+
+from keyturn_controlplane import keeper
+from keyturn_controlplane.errors import ProcessFailedError
+
+LOG_LINES = 12
+"""How many of the last lines of a log an error shows."""
+
+_STOP_SECONDS = 4 * keeper.GRACE_SECONDS
+
+
+class Processes:
+    """Starts and stops processes through a keeper, which stops them all when this process ends.
+
+    The folder is the keeper's to remove, unless it is to be kept. Any thread may call.
+    """
+
+    def __init__(self, folder: Path, *, keep_folder: bool = False) -> None:
+        self._logs = folder / "logs"
+        self._logs.mkdir(mode=0o700, exist_ok=True)
+        self._lock = threading.Lock()
+        self._keeper = _start_keeper(folder, keep_folder=keep_folder)
+        self._requests = cast("IO[bytes]", self._keeper.stdin)
+        self._answers = cast("IO[bytes]", self._keeper.stdout)
+
+    def start(self, name: str, argv: Sequence[str | Path]) -> int:
+        """Start a process under a name and return its id.
+
+        Raises:
+            ProcessFailedError: It could not even be started.
+        """
+        request = {"do": "start", "name": name, "argv": [str(argument) for argument in argv]}
+        answer = self._ask(request | {"log": str(self.log_file(name))})
+        if "error" in answer:
+            raise ProcessFailedError(f"{name} does not start: {argv[0]}: {answer['error']}")
+        return int(answer["pid"])
+
+    def stop(self, name: str, *, grace: float = keeper.GRACE_SECONDS) -> None:
+        """Stop a process: SIGTERM, and SIGKILL after `grace` seconds; at once if that is 0."""
+        self._ask({"do": "stop", "name": name, "grace": grace})
+
+    def check(self, name: str) -> None:
+        """Pass if a process runs.
+
+        Raises:
+            ProcessFailedError: It ended by itself; the message shows the last lines of its log.
+        """
+        exit_code = self._ask({"do": "exit_code", "name": name})["exit_code"]
+        if exit_code is not None:
+            raise ProcessFailedError(
+                f"{name} {_ending(exit_code)}; the last lines of its log:\n{self.log_tail(name)}"
+            )
+
+    def log_file(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def log_tail(self, name: str) -> str:
+        try:
+            lines = self.log_file(name).read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            lines = []
+        return "\n".join(f"  {line}" for line in lines[-LOG_LINES:]) or "  (empty)"
+
+    def close(self) -> None:
+        """Stop every process in order and wait until they, and the folder, are gone."""
+        with self._lock:
+            with suppress(BrokenPipeError):  # The keeper may be gone with a request unread.
+                self._requests.close()
+            try:
+                self._keeper.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._keeper.kill()  # The kernel kills its children then.
+                self._keeper.wait()
+            self._answers.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            try:
+                self._requests.write(json.dumps(request).encode() + b"\n")
+                self._requests.flush()
+                line = self._answers.readline()
+            except (BrokenPipeError, ValueError):  # ValueError: it was closed.
+                line = b""
+        if not line:
+            raise ProcessFailedError("the control plane is stopped: its keeper is gone")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def _start_keeper(folder: Path, *, keep_folder: bool) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-S", keeper.__file__]
+    command += ["--parent", str(os.getpid()), "--folder", str(folder)]
+    with (folder / "logs" / "keeper.log").open("ab") as log:
+        return subprocess.Popen(
+            [*command, *(["--keep-folder"] if keep_folder else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd="/",
+            env={"PATH": os.defpath},
+            start_new_session=True,
+        )
+
+
+def _ending(exit_code: int) -> str:
+    return f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with {exit_code}"

@@ -1,0 +1,174 @@
+"""What goes over the socket, as JSON; both ends make and read it here.
+
+Values travel in base64, as bytes need not be text. The JSON of a value is a copy that cannot be
+zeroed; it never leaves the two processes and the socket between them.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from keyturn.domain.duration import format_duration
+from keyturn.domain.errors import InvalidParameterError
+from keyturn.domain.payload import Payload, SecretValue
+from keyturn.domain.secret import Secret
+from keyturn.domain.stage import Stage
+from keyturn.domain.version import Version
+
+Json = dict[str, Any]
+
+
+def time_of(moment: datetime | None) -> str | None:
+    """Write a time as Kubernetes does.
+
+    >>> time_of(datetime(2030, 1, 2, 3, 4, 5, 678, tzinfo=UTC))
+    '2030-01-02T03:04:05Z'
+    """
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def version_document(secret: Secret, version: Version) -> Json:
+    """Tell all about a version but its values."""
+    return {
+        "version": version.number,
+        "stage": secret.stages.of(version.number),
+        "createdTime": time_of(version.created_at),
+        "reason": version.reason,
+        "keyId": version.key_id,
+        "keys": sorted(version.origins),
+    }
+
+
+def secret_document(secret: Secret) -> Json:
+    """Tell about a secret what a list of them shows."""
+    return {
+        "namespace": secret.name.namespace,
+        "name": secret.name.name,
+        "id": str(secret.id),
+        "state": "Live" if secret.deleted_at is None else "Deleted",
+        "createdTime": time_of(secret.created_at),
+        "deletedTime": time_of(secret.deleted_at),
+        "purgeTime": time_of(secret.purge_after),
+        "currentVersion": secret.stages.current,
+        "previousVersion": secret.stages.previous,
+        "pendingVersion": secret.stages.pending,
+        "versions": len(secret.versions),
+    }
+
+
+def description_document(secret: Secret, awaiting: Sequence[str], problem: str) -> Json:
+    """Tell all about a secret but its values."""
+    shown = secret.current or secret.newest
+    return secret_document(secret) | {
+        "reclaimPolicy": secret.retention.policy,
+        "recoveryWindow": format_duration(secret.retention.window),
+        "keys": sorted(shown.origins) if shown else [],
+        "awaiting": list(awaiting),
+        "problem": problem,
+        "targets": [
+            {"name": p.native_name, "version": p.version, "owned": p.owned, "keys": list(p.keys)}
+            for p in secret.projected
+        ],
+    }
+
+
+def chosen_document(secret: Secret, number: int, payload: Payload | None) -> Json:
+    """Tell about one version, and its values where there is a payload."""
+    name = {"namespace": secret.name.namespace, "name": secret.name.name}
+    document = name | version_document(secret, secret.version(number))
+    return document if payload is None else document | {"values": _encoded(payload)}
+
+
+def encode(request: Json) -> bytes:
+    return json.dumps(request).encode()
+
+
+def get_request(version: int | None, stage: Stage, *, reveal_values: bool) -> Json:
+    return {"version": version, "stage": stage, "reveal": reveal_values}
+
+
+def read_get(body: bytes) -> tuple[int | None, Stage, bool]:
+    """Raises: InvalidParameterError."""
+    asked = _object(body, {"version", "stage", "reveal"})
+    version = asked.get("version")
+    stage, reveal = asked.get("stage", Stage.CURRENT), asked.get("reveal", False)
+    if stage not in list(Stage) or not isinstance(reveal, bool):
+        raise InvalidParameterError("'stage' must be Current, Previous or Pending, 'reveal' a bool")
+    return None if version is None else _number(version, "version"), Stage(stage), reveal
+
+
+def put_request(values: Mapping[str, SecretValue]) -> Json:
+    return {"values": _encoded(values)}
+
+
+def read_put(body: bytes) -> Payload:
+    """Read the values of a put; the caller zeroes them. Raises: InvalidParameterError."""
+    values = _object(body, {"values"}).get("values")
+    if not isinstance(values, dict) or not values:
+        raise InvalidParameterError("'values' must be an object of keys and values in base64")
+    return Payload(values_of({"values": values}))
+
+
+def values_of(document: Json) -> dict[str, SecretValue]:
+    """Read the values out of a document; the caller zeroes them.
+
+    Raises:
+        InvalidParameterError: a value is not base64.
+    """
+    return {key: _decoded(key, value) for key, value in document["values"].items()}
+
+
+def read_rollback(body: bytes) -> int:
+    """Raises: InvalidParameterError."""
+    return _number(_object(body, {"to"}).get("to"), "to")
+
+
+def read_purge(body: bytes) -> bool:
+    """Raises: InvalidParameterError."""
+    confirmed = _object(body, {"confirm"}).get("confirm", False)
+    if not isinstance(confirmed, bool):
+        raise InvalidParameterError("'confirm' must be true or false")
+    return confirmed
+
+
+def key_document(line: SecretValue) -> Json:
+    """Hold the exported form of the default key, and zero the one that was given."""
+    with line:
+        return {"key": bytes(line.reveal()).decode()}
+
+
+def _encoded(values: Mapping[str, SecretValue]) -> dict[str, str]:
+    return {key: base64.b64encode(value.reveal()).decode() for key, value in values.items()}
+
+
+def _decoded(key: str, value: object) -> SecretValue:
+    try:
+        if isinstance(value, str):
+            return SecretValue(bytearray(base64.b64decode(value, validate=True)))
+    except (binascii.Error, ValueError):
+        pass  # Not raised from here: the error would bring the value with it.
+    raise InvalidParameterError(f"the value of {key!r} is not base64")
+
+
+def _object(body: bytes, fields: set[str]) -> Json:
+    """Read a JSON object of known fields; no error shows what stands in it."""
+    try:
+        parsed = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        parsed = None
+    if not isinstance(parsed, dict) or parsed.keys() - fields:
+        raise InvalidParameterError(
+            f"the body must be a JSON object of {', '.join(sorted(fields))}"
+        )
+    return parsed
+
+
+def _number(value: object, field: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        raise InvalidParameterError(f"'{field}' must be the number of a version")
+    return value

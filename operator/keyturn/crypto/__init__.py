@@ -1,0 +1,1 @@
+"""Envelope encryption: the only way in and out of ciphertext."""

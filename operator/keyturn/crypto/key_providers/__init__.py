@@ -1,0 +1,1 @@
+"""Key providers: what holds the key encryption key and wraps data keys."""

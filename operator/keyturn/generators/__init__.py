@@ -1,0 +1,1 @@
+"""Generators: each makes a new value. Randomness is nowhere else in Keyturn."""

@@ -1,0 +1,30 @@
+"""What generators have in common that read nothing: randomness and their parameters are enough."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from keyturn.domain.payload import SecretValue
+from keyturn.generators.interface import Materials, Needs
+
+
+class StandaloneGenerator(ABC):
+    """A generator that needs no native Secret, no sibling key and no clock."""
+
+    @abstractmethod
+    def outputs(self, key: str, parameters: Mapping[str, Any]) -> Mapping[str, str]:
+        """Name the keys that it fills, as `Generator.outputs` does."""
+
+    @abstractmethod
+    def make(self, key: str, parameters: Mapping[str, Any]) -> Mapping[str, SecretValue]:
+        """Make the values, as `Generator.generate` does."""
+
+    def needs(self, parameters: Mapping[str, Any]) -> Needs:
+        del parameters
+        return Needs()
+
+    def generate(
+        self, key: str, parameters: Mapping[str, Any], materials: Materials
+    ) -> Mapping[str, SecretValue]:
+        del materials
+        return self.make(key, parameters)

@@ -1,0 +1,1 @@
+"""The edge to Kubernetes: events come in by kopf and become keys in the work queue."""

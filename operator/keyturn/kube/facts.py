@@ -1,0 +1,116 @@
+"""Facts of the cluster that an answer must not be older than its question."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Generic, TypeVar
+
+from keyturn.domain.errors import ClusterUnavailableError, DeniedError, NotFoundError
+from keyturn.kube.client import Json, KubeClient
+from keyturn.kube.managed_secrets import CRD
+from keyturn.kube.metadata_watch import METADATA
+
+T = TypeVar("T")
+
+CLUSTER_NAMESPACE = "kube-system"
+POLICIES = ("keyturn-cage", "keyturn-author")
+_ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+
+
+class Coalesced(Generic[T]):
+    """Joins questions: those that wait for the start of the next one share its answer.
+
+    An answer that was under way when the question came is not good enough: it may be older.
+    """
+
+    def __init__(self, ask: Callable[[str], Awaitable[T]]) -> None:
+        self._ask = ask
+        self._next: dict[str, asyncio.Task[T]] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    async def get(self, subject: str) -> T:
+        """Ask about a subject; a question that has not been sent yet is shared."""
+        task = self._next.get(subject)
+        if task is None:
+            task = asyncio.create_task(self._turn(subject))
+            self._next[subject] = task
+        return await asyncio.shield(task)
+
+    async def _turn(self, subject: str) -> T:
+        lock = self._turns.setdefault(subject, asyncio.Lock())
+        async with lock:
+            del self._next[subject]
+            try:
+                return await self._ask(subject)
+            finally:
+                if subject not in self._next:
+                    self._turns.pop(subject, None)
+
+
+class ClusterFacts:
+    """What the reconciler has to know of the cluster around a ManagedSecret."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
+        self._namespaces = Coalesced(self._namespace_uid)
+        self._crds = Coalesced(self._crd_uid)
+        self._known_crd_uid = ""
+        self._bindings = Coalesced(self._author_policy_bound)
+
+    async def cluster_uid(self) -> str:
+        """Return the UID of the namespace kube-system, which names the cluster."""
+        return await self._namespace_uid(CLUSTER_NAMESPACE)
+
+    async def namespace_uid(self, namespace: str) -> str:
+        """Raises: ObjectNotFoundError."""
+        return await self._namespaces.get(namespace)
+
+    async def crd_uid(self) -> str | None:
+        """Return the UID of our CRD; None when it is missing or being deleted."""
+        return await self._crds.get(CRD)
+
+    async def known_crd_uid(self) -> str:
+        """Return the UID of our CRD as it was last seen. Raises: ClusterUnavailableError."""
+        if not self._known_crd_uid and await self.crd_uid() is None:
+            raise ClusterUnavailableError(f"the CRD {CRD} is not installed; apply crds/ first")
+        return self._known_crd_uid
+
+    async def author_policy_bound(self) -> bool:
+        """Tell whether authors of ManagedSecrets are checked at admission."""
+        return await self._bindings.get(POLICIES[1])
+
+    async def _namespace_uid(self, name: str) -> str:
+        answer = await self._kube.request("GET", f"/api/v1/namespaces/{name}", accept=METADATA)
+        return str(answer["metadata"]["uid"])
+
+    async def _crd_uid(self, name: str) -> str | None:
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
+        try:
+            crd = await self._kube.request("GET", path)
+        except NotFoundError:
+            return None
+        if "deletionTimestamp" in crd["metadata"] or not _is(crd, "Established"):
+            return None
+        self._known_crd_uid = str(crd["metadata"]["uid"])
+        return self._known_crd_uid
+
+    async def _author_policy_bound(self, name: str) -> bool:
+        try:
+            binding = await self._kube.request(
+                "GET", f"{_ADMISSION}/validatingadmissionpolicybindings/{name}"
+            )
+            await self._kube.request("GET", f"{_ADMISSION}/validatingadmissionpolicies/{name}")
+        except (NotFoundError, DeniedError):
+            return False
+        return "Deny" in (binding["spec"].get("validationActions") or [])
+
+
+def _is(resource: Json, condition: str) -> bool:
+    conditions = resource.get("status", {}).get("conditions") or []
+    return any(c["type"] == condition and c["status"] == "True" for c in conditions)
+
+
+def wait_hint(error: ClusterUnavailableError) -> float:
+    """Tell how many seconds the apiserver asked to wait; 0 if it did not say."""
+    throttled = getattr(error, "status", 0) == HTTPStatus.TOO_MANY_REQUESTS
+    return max(float(getattr(error, "retry_after", 0.0)), 1.0 if throttled else 0.0)

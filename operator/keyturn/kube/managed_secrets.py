@@ -1,0 +1,48 @@
+"""ManagedSecrets: read, report into the status, and make again."""
+
+from keyturn.domain.secret import SecretName
+from keyturn.kube.client import MERGE_PATCH, Json, KubeClient, query
+
+GROUP, VERSION, PLURAL = "keyturn.dev", "v1alpha1", "managedsecrets"
+CRD = f"{PLURAL}.{GROUP}"
+
+
+def collection(namespace: str | None = None) -> str:
+    """Give the path of all ManagedSecrets, or of those of a namespace."""
+    where = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{GROUP}/{VERSION}{where}/{PLURAL}"
+
+
+class ManagedSecrets:
+    """The ManagedSecrets of the cluster, as JSON."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
+
+    async def get(self, name: SecretName) -> Json:
+        """Raises: ObjectNotFoundError, KindNotFoundError."""
+        return await self._kube.request("GET", f"{collection(name.namespace)}/{name.name}")
+
+    async def create(self, body: Json) -> Json:
+        """Raises: AlreadyExistsError."""
+        namespace = body["metadata"]["namespace"]
+        path = collection(namespace) + query(fieldManager="keyturn")
+        return await self._kube.request("POST", path, body=body)
+
+    async def patch_status(self, name: SecretName, uid: str, status: Json) -> int:
+        """Write the status and return the new resource version.
+
+        The UID guards against a resource of the same name that was made meanwhile.
+
+        Raises:
+            ChangedError: the resource has another UID.
+            ObjectNotFoundError: the resource is gone.
+        """
+        path = f"{collection(name.namespace)}/{name.name}/status" + query(fieldManager="keyturn")
+        answer = await self._kube.request(
+            "PATCH",
+            path,
+            body={"metadata": {"uid": uid}, "status": status},
+            content_type=MERGE_PATCH,
+        )
+        return int(answer["metadata"]["resourceVersion"])

@@ -1,0 +1,1 @@
+"""What an operator tells about itself: logs, and what is said of failures nobody foresaw."""

@@ -1,0 +1,91 @@
+"""Values that exist already: of a native Secret that is taken over, or of a store that was lost."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from keyturn.domain.errors import StoreRollbackError
+from keyturn.domain.managed_secret import ManagedSecret, Target
+from keyturn.domain.payload import Payload, SecretValue
+from keyturn.domain.secret import Secret
+from keyturn.domain.stage import Stage
+from keyturn.domain.version import VersionReason
+from keyturn.kube.client import Json
+from keyturn.projection.drift import read_data
+from keyturn.projection.ownership import Action, RefusalReason
+from keyturn.services.next_version import Plan
+from keyturn.services.targets import NativeView, Targets, refusal
+from keyturn.services.versions import Versions
+
+BLOCKING = (RefusalReason.TARGET_OWNED_BY_OTHER, RefusalReason.STORE_ROLLBACK)
+
+
+class Importing:
+    """Puts the values of existing native Secrets into the versions of a secret."""
+
+    def __init__(self, targets: Targets, versions: Versions) -> None:
+        self._targets = targets
+        self._versions = versions
+
+    async def complete(
+        self, plan: Plan, resource: ManagedSecret, secret: Secret, view: NativeView
+    ) -> Plan:
+        """Look at the targets before the first value is made, and give what they hold.
+
+        A version that was generated first would stand in the way of an import for ever.
+
+        Raises:
+            TargetOwnedByOtherError: a target is somebody else's.
+            StoreRollbackError: a target was written from a store that was lost, and not all of
+                its values can be read back from it.
+        """
+        given: dict[str, SecretValue] = {}
+        for target in resource.effective_targets:
+            actual = await view.get(target.name)
+            decision = await self._targets.decide(resource, secret, target, actual)
+            if decision.action in (Action.IMPORT, Action.IMPORT_LOST_STORE) and actual is not None:
+                found = values_in(target, resource, actual)
+                given = {**found, **given}
+            elif decision.action is Action.REFUSE and decision.reason in BLOCKING:
+                raise refusal(decision)
+            if decision.action is Action.IMPORT_LOST_STORE:
+                _require_all(resource, target, given)
+        if not given:
+            return plan
+        return replace(plan, given=given, reason=VersionReason.IMPORTED)
+
+    async def add(
+        self, resource: ManagedSecret, secret: Secret, target: Target, actual: Json
+    ) -> Secret:
+        """Make the values of a native Secret the next version of a secret that has versions."""
+        number = secret.stages.current
+        current = await self._versions.open(secret, number) if number else Payload({})
+        with current, Payload(values_in(target, resource, actual)) as found:
+            fields = {key: value.copy() for key, value in {**current, **found}.items()}
+            with Payload(fields) as payload:
+                return await self._versions.add(
+                    secret,
+                    payload,
+                    origins=secret.newest.origins if secret.newest else {},
+                    reason=VersionReason.IMPORTED,
+                    history_limit=resource.spec.history_limit,
+                )
+
+
+def values_in(target: Target, resource: ManagedSecret, actual: Json) -> dict[str, SecretValue]:
+    """Read the payload's keys back from a native Secret, as far as they stand there unrendered."""
+    if not target.template.shows_payload:
+        return {}
+    suffix = next((s for stage, s in target.stages if stage is Stage.CURRENT), "")
+    rendered = target.template.data.keys()
+    keys = {key + suffix: key for key in resource.spec.keys if key not in rendered}
+    return {keys[native]: value for native, value in read_data(actual, keys).items()}
+
+
+def _require_all(resource: ManagedSecret, target: Target, given: Mapping[str, SecretValue]) -> None:
+    missing = [key for key in resource.spec.keys if key not in given]
+    if missing:
+        raise StoreRollbackError(
+            f"the Secret {target.name} was written from a store that is lost, and the value of "
+            f"{missing[0]} cannot be read back from it; restore the store, or delete the Secret "
+            "to begin anew"
+        )

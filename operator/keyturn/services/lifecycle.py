@@ -1,0 +1,172 @@
+"""From the resource to its secret in the store, and what becomes of it when the resource goes."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from keyturn.crypto.root_keys import RootKeys
+from keyturn.domain.errors import ConflictError, InvalidParameterError, SecretNotFoundError
+from keyturn.domain.managed_secret import ManagedSecret
+from keyturn.domain.recovery import is_purge_suspicious
+from keyturn.domain.secret import Secret, SecretName
+from keyturn.kube.errors import AlreadyExistsError
+from keyturn.kube.facts import ClusterFacts
+from keyturn.kube.managed_secrets import ManagedSecrets
+from keyturn.kube.resources import from_manifest, to_manifest
+from keyturn.services.clock import Clock
+from keyturn.store.interface import Attachment, SecretStore
+
+logger = logging.getLogger(__name__)
+
+
+class Manifests:
+    """Keeps the resource as its author wrote it, so that it can be made again.
+
+    Beside it stands the UID of the CRD that it was written under: when the CRD was deleted, and
+    every resource with it, the UID is another one, and that is not a deletion of the secret.
+    """
+
+    def __init__(self, keys: RootKeys) -> None:
+        self._keys = keys
+
+    def seal(self, manifest: bytes, crd_uid: str, namespace_uid: str, name: SecretName) -> bytes:
+        document = json.dumps({"crd": crd_uid, "manifest": manifest.decode()}).encode()
+        return self._keys.seal_manifest(document, _bound_to(namespace_uid, name))
+
+    def open(self, secret: Secret) -> tuple[bytes, str]:
+        """Return the manifest and the UID of its CRD."""
+        sealed = secret.sealed_manifest
+        opened = self._keys.open_manifest(sealed, _bound_to(secret.namespace_uid, secret.name))
+        document = json.loads(opened)
+        return document["manifest"].encode(), document["crd"]
+
+
+def _bound_to(namespace_uid: str, name: SecretName) -> UUID:
+    return uuid5(NAMESPACE_OID, f"{namespace_uid}/{name.name}")
+
+
+class Lifecycle:
+    """Attaches resources to their secrets, records deletions and destroys what is due."""
+
+    def __init__(
+        self,
+        store: SecretStore,
+        manifests: Manifests,
+        facts: ClusterFacts,
+        resources: ManagedSecrets,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._manifests = manifests
+        self._facts = facts
+        self._resources = resources
+        self._clock = clock
+        self.deleted = asyncio.Event()
+        """Set when a deletion was recorded: the next purge may be due sooner than it was."""
+
+    async def attach(self, resource: ManagedSecret, body: Mapping[str, Any]) -> Secret:
+        """Find the secret of a resource by its identity, or make it; a deletion is taken back.
+
+        The UID of the namespace is asked for anew for each resource that the store does not know:
+        a namespace that was made again must not inherit what its name held before.
+        """
+        manifest = to_manifest(body)
+        crd_uid = await self._facts.known_crd_uid()
+        known = next(
+            (s for s in await self._store.lookup(resource.name) if s.resource_uid == resource.uid),
+            None,
+        )
+        if known is not None and self._is_attached(known, resource, manifest, crd_uid):
+            return known
+        if known is not None:
+            namespace_uid = known.namespace_uid
+        else:
+            namespace_uid = await self._facts.namespace_uid(resource.namespace)
+        attachment = Attachment(
+            namespace_uid=namespace_uid,
+            name=resource.name,
+            resource_uid=resource.uid,
+            retention=resource.spec.retention,
+            sealed_manifest=self._manifests.seal(manifest, crd_uid, namespace_uid, resource.name),
+        )
+        return await self._store.attach(attachment, now=self._clock())
+
+    def _is_attached(
+        self, secret: Secret, resource: ManagedSecret, manifest: bytes, crd_uid: str
+    ) -> bool:
+        return (
+            secret.deleted_at is None
+            and secret.retention == resource.spec.retention
+            and self._manifests.open(secret) == (manifest, crd_uid)
+        )
+
+    async def record_deletion(self, name: SecretName) -> None:
+        """Record that a resource is gone: a GET has just answered that it does not exist.
+
+        Nothing is recorded while the CRD is missing or being deleted, or was made anew since the
+        resource was last seen: then nobody deleted the resource itself.
+        """
+        for secret in await self._store.lookup(name):
+            if secret.deleted_at is not None:
+                continue
+            crd_uid = await self._facts.crd_uid()
+            if crd_uid is None or crd_uid != self._manifests.open(secret)[1]:
+                logger.warning("%s is gone with its CRD; this does not count as deletion", name)
+                continue
+            await self._store.mark_deleted(
+                secret.id, resource_uid=secret.resource_uid, now=self._clock()
+            )
+            self.deleted.set()
+            logger.info("%s was deleted; its versions are kept by its reclaim policy", name)
+
+    async def purge_due(self, *, confirmed: bool = False) -> int:
+        """Destroy the secrets whose recovery window is over; return how many.
+
+        Raises:
+            InvalidParameterError: so many are due at once that a person has to confirm.
+        """
+        now = self._clock()
+        due = await self._store.due_for_purge(now)
+        if not confirmed and is_purge_suspicious(len(due), await self._store.count()):
+            raise InvalidParameterError(
+                f"{len(due)} secrets are due for destruction at once; if that is meant, run: "
+                "keyturn purge --confirm"
+            )
+        for secret in due:
+            await self._store.purge(secret.id, now=now)
+            logger.info("%s is purged: its recovery window is over", secret.name)
+        return len(due)
+
+    async def next_purge_in(self) -> float | None:
+        """Tell in how many seconds the next purge is due."""
+        due = await self._store.next_purge()
+        return None if due is None else (due - self._clock()).total_seconds()
+
+    async def restore(self, name: SecretName) -> Secret:
+        """Make a deleted ManagedSecret again, with all its versions.
+
+        Raises:
+            SecretNotFoundError: the store holds no deleted secret of that name.
+            ConflictError: the namespace was made anew since; what it held is not handed on.
+        """
+        found = await self._store.lookup(name)
+        if found and found[0].deleted_at is None:
+            return found[0]
+        if not found:
+            raise SecretNotFoundError(f"the store holds no secret {name}")
+        secret = found[0]
+        if await self._facts.namespace_uid(name.namespace) != secret.namespace_uid:
+            raise ConflictError(
+                f"the namespace {name.namespace!r} was made anew since {name} was deleted; "
+                "its values are not handed on to it"
+            )
+        body = from_manifest(self._manifests.open(secret)[0])
+        restored = await self._store.restore(secret.id)
+        try:
+            await self._resources.create(body)
+        except AlreadyExistsError:
+            logger.info("%s exists again already", name)
+        return restored

@@ -1,0 +1,186 @@
+"""The next version of a secret: what changed is made anew, all else is carried over.
+
+Compared is with the newest version, carried over from the current one: so a rollback, after
+which the newest version is not the current one, is not rolled forward again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from keyturn.domain.errors import AwaitingInputError, InvalidSpecError
+from keyturn.domain.managed_secret import (
+    DataKey,
+    Generate,
+    Input,
+    Literal,
+    ManagedSecretSpec,
+)
+from keyturn.domain.payload import Payload, SecretValue
+from keyturn.domain.secret import Secret, SecretName
+from keyturn.domain.version import KeyOrigin, VersionReason
+from keyturn.services.generating import Generating
+
+Fingerprint = Callable[..., str]
+"""`RootKeys.fingerprint`: a purpose and parts to a keyed digest."""
+
+Followed = Mapping[str, SecretValue]
+"""The values read for `valueFrom`, by the key of their entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the next version needs; `changed` are the entries whose value is made or read anew."""
+
+    changed: tuple[DataKey, ...]
+    origins: Mapping[str, KeyOrigin]
+    reason: VersionReason
+    followed: Followed = field(default_factory=dict)
+    given: Mapping[str, SecretValue] = field(default_factory=dict)
+
+
+def plan(
+    spec: ManagedSecretSpec,
+    secret: Secret,
+    *,
+    followed: Followed,
+    fingerprint: Fingerprint,
+    siblings_of: Callable[[Generate], frozenset[str]],
+) -> Plan | None:
+    """Compare the specification with the newest version; None if nothing changed."""
+    origins = _origins(spec, followed, fingerprint)
+    stood = secret.newest.origins if secret.newest else {}
+    changed = [e for e in spec.data if any(origins[k] != stood.get(k) for k in e.fills)]
+    changed = _with_dependants(spec, changed, siblings_of)
+    if not changed and origins.keys() == stood.keys():
+        return None
+    return Plan(tuple(changed), origins, _reason(changed, origins, stood), followed)
+
+
+def plan_put(
+    spec: ManagedSecretSpec,
+    secret: Secret,
+    given: Mapping[str, SecretValue],
+    *,
+    fingerprint: Fingerprint,
+    siblings_of: Callable[[Generate], frozenset[str]],
+) -> Plan:
+    """Plan a version in which a person gives the values of some keys.
+
+    Raises:
+        InvalidSpecError: a key is not there, or its source does not take a value.
+    """
+    by_key = {key: entry for entry in spec.data for key in entry.fills}
+    for key in given:
+        entry = by_key.get(key)
+        if entry is None:
+            raise InvalidSpecError(f"{secret.name} has no key {key!r}; add it to spec.data first")
+        if not isinstance(entry.source, Input | Generate):
+            raise InvalidSpecError(f"{key!r} has a source of its own; change that in the resource")
+    stood = secret.newest.origins if secret.newest else {}
+    origins = {
+        key: _origin(entry, None, fingerprint, None if key in given else stood.get(key))
+        for key, entry in by_key.items()
+    }
+    put = [by_key[key] for key in given]
+    missing = [e for e in spec.data if any(k not in stood for k in e.fills) and e not in put]
+    changed = _with_dependants(spec, [*put, *missing], siblings_of)
+    return Plan(tuple(changed), origins, VersionReason.PUT, {}, given)
+
+
+async def payload_of(
+    plan: Plan,
+    spec: ManagedSecretSpec,
+    name: SecretName,
+    current: Payload,
+    generating: Generating,
+) -> Payload:
+    """Make the payload that a plan asks for; the caller zeroes it, and `current`.
+
+    Raises:
+        AwaitingInputError: a key with the source `input` has no value yet.
+        InvalidParameterError, SourceNotFoundError: a generator cannot run.
+    """
+    values = {key: current[key].copy() for key in spec.keys if key in current}
+    for entry in plan.changed:
+        if isinstance(entry.source, Literal):
+            values[entry.key] = SecretValue(entry.source.value.encode())
+        elif entry.key in plan.followed:
+            values[entry.key] = plan.followed[entry.key].copy()
+    values.update({key: value.copy() for key, value in plan.given.items()})
+    _require_inputs(name, plan, values)
+    for entry, source in _to_generate(plan, generating):
+        made = await generating.generate(name, entry, source, values)
+        values.update({key: value for key, value in made.items() if key not in plan.given})
+    return Payload({key: values[key] for key in spec.keys if key in values})
+
+
+def _to_generate(plan: Plan, generating: Generating) -> list[tuple[DataKey, Generate]]:
+    """List what to generate: first what is made from nothing, then what is made from others."""
+    chosen = [
+        (entry, entry.source)
+        for entry in plan.changed
+        if isinstance(entry.source, Generate) and not set(entry.fills) <= plan.given.keys()
+    ]
+    return sorted(chosen, key=lambda pair: len(generating.siblings_of(pair[1])))
+
+
+def _require_inputs(name: SecretName, plan: Plan, values: Mapping[str, SecretValue]) -> None:
+    awaited = [e.key for e in plan.changed if isinstance(e.source, Input) and e.key not in values]
+    if awaited:
+        raise _awaiting(name, awaited)
+
+
+def _awaiting(name: SecretName, keys: Iterable[str]) -> AwaitingInputError:
+    listed = sorted(keys)
+    return AwaitingInputError(
+        f"waits for a value of {', '.join(listed)}; run: "
+        f"keyturn put {name.name} -n {name.namespace} --key {listed[0]}"
+    )
+
+
+def _origins(
+    spec: ManagedSecretSpec, followed: Followed, fingerprint: Fingerprint
+) -> dict[str, KeyOrigin]:
+    return {
+        key: _origin(entry, followed.get(entry.key), fingerprint, None)
+        for entry in spec.data
+        for key in entry.fills
+    }
+
+
+def _origin(
+    entry: DataKey,
+    followed: SecretValue | None,
+    fingerprint: Fingerprint,
+    stood: KeyOrigin | None,
+) -> KeyOrigin:
+    source = fingerprint("source", entry.key.encode(), entry.source.canonical())
+    if followed is not None:
+        return KeyOrigin(source, fingerprint("followed", followed.reveal()))
+    # Not read this time: what stood before still holds, unless the source was changed since.
+    return stood if stood is not None else KeyOrigin(source)
+
+
+def _with_dependants(
+    spec: ManagedSecretSpec,
+    changed: Iterable[DataKey],
+    siblings_of: Callable[[Generate], frozenset[str]],
+) -> list[DataKey]:
+    """Add the entries that are made from a changed one, for example the hash of a password."""
+    moved = {key for entry in changed for key in entry.fills}
+    chosen = {entry.key for entry in changed}
+    for entry in spec.data:
+        if isinstance(entry.source, Generate) and siblings_of(entry.source) & moved:
+            chosen.add(entry.key)
+    return [entry for entry in spec.data if entry.key in chosen]
+
+
+def _reason(
+    changed: Iterable[DataKey], origins: Mapping[str, KeyOrigin], stood: Mapping[str, KeyOrigin]
+) -> VersionReason:
+    if not stood:
+        return VersionReason.CREATED
+    same_sources = origins.keys() == stood.keys() and all(
+        origins[key].spec == stood[key].spec for entry in changed for key in entry.fills
+    )
+    return VersionReason.SOURCE_CHANGED if same_sources else VersionReason.SPEC_CHANGED

@@ -1,0 +1,136 @@
+"""Projection: the native Secrets made what they should be."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from keyturn.domain.errors import (
+    ConflictError,
+    DeniedError,
+    KeyturnError,
+    RaceError,
+    UnavailableError,
+)
+from keyturn.domain.managed_secret import CreationPolicy, ManagedSecret, Target
+from keyturn.domain.secret import Projected, Secret, SecretName
+from keyturn.kube.errors import ObjectNotFoundError
+from keyturn.kube.kubernetes_events import Notice
+from keyturn.kube.native_secrets import NativeSecrets, Written, field_manager
+from keyturn.projection.existing import ExistingNativeSecret
+from keyturn.services.sightings import Sightings
+from keyturn.services.status import TargetReport
+from keyturn.services.target_writing import Outcome, TargetWriter, unsynced
+from keyturn.services.targets import NativeView, Targets, is_merging
+from keyturn.store.interface import SecretStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Projection:
+    """What became of all targets; `error` is the first thing that keeps one from being right."""
+
+    targets: list[TargetReport] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    error: KeyturnError | None = None
+
+
+class Projecting:
+    """Brings the native Secrets of a secret in line with its versions."""
+
+    def __init__(
+        self,
+        store: SecretStore,
+        natives: NativeSecrets,
+        targets: Targets,
+        writer: TargetWriter,
+        sightings: Sightings,
+    ) -> None:
+        self._store = store
+        self._natives = natives
+        self._targets = targets
+        self._writer = writer
+        self._sightings = sightings
+
+    def view(self, namespace: str) -> NativeView:
+        return NativeView(self._natives, namespace)
+
+    def forget(self, name: SecretName) -> None:
+        """Forget the targets of a ManagedSecret that is gone."""
+        self._sightings.assign(name, ())
+
+    async def project(
+        self, resource: ManagedSecret, secret: Secret, view: NativeView
+    ) -> Projection:
+        """Bring every target in line.
+
+        One target that cannot be written does not keep the others from it.
+
+        Raises:
+            UnavailableError: the cluster or the store does not answer.
+            DecryptionFailedError: a version cannot be read.
+        """
+        wanted = [
+            target
+            for target in resource.effective_targets
+            if target.creation_policy is not CreationPolicy.NONE
+        ]
+        self._sightings.assign(resource.name, [target.name for target in wanted])
+        result = Projection()
+        await self._targets.claim(resource, secret, await self._merged(secret, wanted, view))
+        async with self._writer.payloads() as payloads:
+            for target in wanted:
+                try:
+                    outcome = await self._writer.bring_in_line(
+                        resource, secret, target, view, payloads
+                    )
+                except (UnavailableError, RaceError):
+                    raise
+                except KeyturnError as error:
+                    result.error = result.error or error
+                    outcome = Outcome(unsynced(target))
+                result.targets.append(outcome.report)
+                result.notices.extend(outcome.notices)
+        await self._release(secret, {target.name for target in wanted})
+        return result
+
+    async def _merged(
+        self, secret: Secret, wanted: Sequence[Target], view: NativeView
+    ) -> frozenset[str]:
+        merged = set()
+        for target in wanted:
+            existing = None
+            if target.creation_policy is CreationPolicy.CREATE_OR_MERGE:
+                actual = await view.get(target.name)
+                existing = ExistingNativeSecret.of(actual) if actual is not None else None
+            if is_merging(target, secret, existing):
+                merged.add(target.name)
+        return frozenset(merged)
+
+    async def _release(self, secret: Secret, wanted: set[str]) -> None:
+        """Give up the native Secrets that the resource no longer names."""
+        for left in secret.projected:
+            if left.native_name in wanted:
+                continue
+            try:
+                await self._release_one(secret, left)
+            except (ObjectNotFoundError, DeniedError, ConflictError) as error:
+                logger.info("%s leaves %s as it is: %s", secret.name, left.native_name, error)
+            await self._store.forget_projection(secret.id, left.native_name)
+
+    async def _release_one(self, secret: Secret, left: Projected) -> None:
+        namespace, manager = secret.name.namespace, field_manager(secret.id)
+        actual = await self._natives.get(namespace, left.native_name)
+        existing = ExistingNativeSecret.of(actual)
+        if existing.uid != left.uid:
+            return
+        if not left.owned:
+            body = bytearray(
+                b'{"apiVersion":"v1","kind":"Secret","metadata":{"name":"%b","uid":"%b"}}'
+                % (left.native_name.encode(), left.uid.encode())
+            )
+            await self._natives.apply(actual, body, manager=manager, labels={})
+        elif existing.controller_name == secret.name.name:
+            # Only what was made as Owner goes; an Orphan stays by its own word.
+            written = Written(existing.uid, int(existing.resource_version))
+            await self._natives.delete(namespace, left.native_name, written)

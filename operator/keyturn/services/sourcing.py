@@ -1,0 +1,113 @@
+"""Values for the next version: read what is followed, import what exists, make what changed."""
+
+import logging
+from collections.abc import Callable
+
+from keyturn.domain.errors import KeyturnError, RaceError, UnavailableError
+from keyturn.domain.managed_secret import ConfigMapKey, ManagedSecret, SecretKey
+from keyturn.domain.payload import Payload, SecretValue
+from keyturn.domain.secret import Secret, SecretName
+from keyturn.domain.version import VersionReason
+from keyturn.kube.sources import Sources
+from keyturn.services import next_version
+from keyturn.services.generating import Generating
+from keyturn.services.importing import Importing
+from keyturn.services.next_version import Fingerprint, Plan
+from keyturn.services.targets import NativeView
+from keyturn.services.versions import Versions
+
+logger = logging.getLogger(__name__)
+
+Follow = Callable[[SecretName, frozenset[tuple[str, str]]], None]
+"""Tells the source watches which objects (kind, name) a ManagedSecret is to follow."""
+
+
+class Sourcing:
+    """Makes the next version of a secret where its resource or a source asks for one."""
+
+    def __init__(
+        self,
+        versions: Versions,
+        generating: Generating,
+        sources: Sources,
+        importing: Importing,
+        fingerprint: Fingerprint,
+        follow: Follow,
+    ) -> None:
+        self._versions = versions
+        self._generating = generating
+        self._sources = sources
+        self._importing = importing
+        self._fingerprint = fingerprint
+        self._follow = follow
+
+    async def next(
+        self, resource: ManagedSecret, secret: Secret, view: NativeView
+    ) -> tuple[Secret, KeyturnError | None]:
+        """Add the next version if one is due.
+
+        Returns the secret as it stands then, and what kept a due version from being made.
+
+        Raises:
+            UnavailableError: something that is needed does not answer.
+        """
+        followed: dict[str, SecretValue] = {}
+        try:
+            await self._read(resource, followed)
+            plan = next_version.plan(
+                resource.spec,
+                secret,
+                followed=followed,
+                fingerprint=self._fingerprint,
+                siblings_of=self._generating.siblings_of,
+            )
+            if plan is None:
+                return secret, None
+            if secret.newest is None:
+                plan = await self._importing.complete(plan, resource, secret, view)
+            return await self._make(plan, resource, secret), None
+        except (UnavailableError, RaceError):
+            raise
+        except KeyturnError as error:
+            return secret, error
+        finally:
+            for value in followed.values():
+                value.zero()
+
+    def forget(self, name: SecretName) -> None:
+        """Follow nothing for a ManagedSecret that is gone."""
+        self._follow(name, frozenset())
+
+    async def _read(self, resource: ManagedSecret, followed: dict[str, SecretValue]) -> None:
+        references = {
+            entry.key: entry.source
+            for entry in resource.spec.data
+            if isinstance(entry.source, ConfigMapKey | SecretKey)
+        }
+        # Followed first, read then: a change in between is heard of.
+        kinds = {
+            ("secrets" if isinstance(source, SecretKey) else "configmaps", source.name)
+            for source in references.values()
+        }
+        self._follow(resource.name, frozenset(kinds))
+        for key, source in references.items():
+            followed[key] = await self._sources.read(resource.name, source)
+
+    async def _make(self, plan: Plan, resource: ManagedSecret, secret: Secret) -> Secret:
+        number = secret.stages.current
+        current = await self._versions.open(secret, number) if number else Payload({})
+        with current, Payload(plan.given):
+            payload = await next_version.payload_of(
+                plan, resource.spec, resource.name, current, self._generating
+            )
+            with payload:
+                added = await self._versions.add(
+                    secret,
+                    payload,
+                    origins=plan.origins,
+                    reason=plan.reason,
+                    history_limit=resource.spec.history_limit,
+                )
+        if plan.reason is not VersionReason.CREATED and added.newest is not None:
+            logger.info("%s has version %d (%s)", secret.name, added.newest.number, plan.reason)
+        return added

@@ -1,0 +1,140 @@
+"""What a ManagedSecret's status says; pure.
+
+A condition changes only when what it says changes, and no message holds a time or a value, so a
+resource that did not change is never written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from keyturn.domain.errors import DecryptionFailedError, KeyturnError
+from keyturn.domain.secret import Secret
+
+SYNCED = "SecretSynced"
+MESSAGE_LIMIT = 1024
+FIELDS = (
+    "observedGeneration",
+    "currentVersion",
+    "previousVersion",
+    "history",
+    "targets",
+    "conditions",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReport:
+    """What became of one target."""
+
+    name: str
+    type: str
+    synced: bool
+    version: int | None = None
+    drifted: tuple[str, ...] = ()
+    """What differs, where the target only reports it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a reconcile."""
+
+    generation: int
+    secret: Secret | None = None
+    targets: Sequence[TargetReport] = ()
+    error: KeyturnError | None = None
+
+
+def reason_of(error: KeyturnError) -> str:
+    """Name the reason of a condition."""
+    return DecryptionFailedError.code if isinstance(error, DecryptionFailedError) else error.code
+
+
+def status_of(report: Report, old: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Make the whole status."""
+    status: dict[str, Any] = {"observedGeneration": report.generation}
+    if report.secret is not None:
+        status.update(_versions(report.secret))
+    status["targets"] = [_target(target) for target in report.targets]
+    status["conditions"] = _conditions(report, old.get("conditions") or [], now)
+    return status
+
+
+def patch_of(status: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Make the JSON merge patch (RFC 7396) from the old status; None if nothing changes."""
+    patch = {field: status.get(field) for field in FIELDS if status.get(field) != old.get(field)}
+    return patch or None
+
+
+def timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _versions(secret: Secret) -> dict[str, Any]:
+    history = [
+        {
+            "version": version.number,
+            **({"stage": stage.value} if (stage := secret.stages.of(version.number)) else {}),
+            "createdTime": timestamp(version.created_at),
+            "reason": version.reason.value,
+            "encryptionKey": "default",
+        }
+        for version in reversed(secret.versions)
+    ]
+    numbers = {
+        "currentVersion": secret.stages.current,
+        "previousVersion": secret.stages.previous,
+    }
+    return {**{name: n for name, n in numbers.items() if n is not None}, "history": history}
+
+
+def _target(target: TargetReport) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": target.name, "type": target.type, "synced": target.synced}
+    if target.version is not None:
+        described["version"] = target.version
+    return described
+
+
+def _conditions(
+    report: Report, old: Sequence[Mapping[str, Any]], now: datetime
+) -> list[dict[str, Any]]:
+    stood = {condition["type"]: condition for condition in old}
+    wanted = [_ready(report)]
+    drifted = [target for target in report.targets if target.drifted]
+    if drifted:
+        wanted.append(("Drifted", "True", "SecretDataDrift", _drift_message(drifted)))
+    elif "Drifted" in stood:
+        wanted.append(("Drifted", "False", SYNCED, "Every target says what its version says."))
+    return [_condition(c, stood.get(c[0]), report.generation, now) for c in wanted]
+
+
+def _ready(report: Report) -> tuple[str, str, str, str]:
+    if report.error is not None:
+        return ("Ready", "False", reason_of(report.error), report.error.message[:MESSAGE_LIMIT])
+    number = report.secret.stages.current if report.secret else None
+    return ("Ready", "True", SYNCED, f"Version {number} is current in every target.")
+
+
+def _drift_message(drifted: Sequence[TargetReport]) -> str:
+    described = "; ".join(f"{target.name}: {', '.join(target.drifted)}" for target in drifted)
+    return f"Changed by somebody else, and left so as the target asks: {described}"[:MESSAGE_LIMIT]
+
+
+def _condition(
+    wanted: tuple[str, str, str, str],
+    stood: Mapping[str, Any] | None,
+    generation: int,
+    now: datetime,
+) -> dict[str, Any]:
+    kind, status, reason, message = wanted
+    unmoved = stood is not None and stood.get("status") == status
+    since = stood["lastTransitionTime"] if stood is not None and unmoved else timestamp(now)
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "observedGeneration": generation,
+        "lastTransitionTime": since,
+    }

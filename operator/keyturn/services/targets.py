@@ -1,0 +1,175 @@
+"""The targets of a secret: what stands there, whose it is, and what may be done about it."""
+
+from collections.abc import Sequence
+
+from keyturn.crypto.root_keys import RootKeys
+from keyturn.domain.errors import (
+    ConflictError,
+    KeyturnError,
+    SecretNotFoundError,
+    StoreRollbackError,
+    TargetOwnedByOtherError,
+)
+from keyturn.domain.managed_secret import CreationPolicy, ManagedSecret, Target
+from keyturn.domain.secret import Claim, Secret, SecretName
+from keyturn.kube.client import Json
+from keyturn.kube.errors import ObjectNotFoundError
+from keyturn.kube.native_secrets import NativeSecrets
+from keyturn.projection.desired import Identity, rendered_from
+from keyturn.projection.drift import Drift, needs_recreation
+from keyturn.projection.existing import ExistingNativeSecret
+from keyturn.projection.ownership import Decision, Facts, RefusalReason, decide
+from keyturn.store.interface import SecretStore, StoreIdentity
+
+
+class SecretMissingError(ConflictError):
+    """A native Secret that somebody else has to make is not there."""
+
+    code = "SecretMissing"
+
+
+class CannotChangeError(ConflictError):
+    """Kubernetes does not let the native Secret be changed, and it is not ours to replace."""
+
+    code = "SecretSyncedError"
+
+
+class NativeView:
+    """The native Secrets of one namespace as one reconcile sees them: each is read once."""
+
+    def __init__(self, natives: NativeSecrets, namespace: str) -> None:
+        self._natives = natives
+        self._namespace = namespace
+        self._read: dict[str, Json | None] = {}
+
+    async def get(self, name: str) -> Json | None:
+        """Read one with its data; None if it does not exist."""
+        if name not in self._read:
+            try:
+                self._read[name] = await self._natives.get(self._namespace, name)
+            except ObjectNotFoundError:
+                self._read[name] = None
+        return self._read[name]
+
+
+class Targets:
+    """Gathers what the store and the cluster know of a target, and decides."""
+
+    def __init__(self, store: SecretStore, identity: StoreIdentity, keys: RootKeys) -> None:
+        self._store = store
+        self._identity = identity
+        self._keys = keys
+
+    def identity(self, resource: ManagedSecret, secret: Secret) -> Identity:
+        return Identity(secret.id, self._identity.store_id, resource.name, resource.uid)
+
+    def digest(
+        self, resource: ManagedSecret, secret: Secret, target: Target, *, merging: bool
+    ) -> str:
+        """Digest everything that a rendering of the target depends on."""
+        identity = self.identity(resource, secret)
+        inputs = rendered_from(target, secret.stages, identity, merging=merging)
+        return self._keys.fingerprint("rendered", inputs)
+
+    async def decide(
+        self,
+        resource: ManagedSecret,
+        secret: Secret,
+        target: Target,
+        actual: Json | None,
+        *,
+        drifts: Sequence[Drift] = (),
+    ) -> Decision:
+        """Decide what to do about a target, given the native Secret that stands there."""
+        existing = None if actual is None else ExistingNativeSecret.of(actual)
+        merging = is_merging(target, secret, existing)
+        facts = Facts(
+            target=target,
+            name=resource.name,
+            secret_id=secret.id,
+            adoption=resource.spec.adoption_policy,
+            current=secret.current,
+            newest=secret.newest.number if secret.newest else 0,
+            projected=secret.projection(target.name),
+            is_shown=bool(secret.projected),
+            labelled=await self._labelled(secret, existing),
+            keys=native_keys(resource, target),
+            rendered_from=self.digest(resource, secret, target, merging=merging),
+            needs_recreation=actual is not None and needs_recreation(drifts, actual),
+        )
+        return decide(facts, existing)
+
+    async def claim(self, resource: ManagedSecret, secret: Secret, merged: frozenset[str]) -> None:
+        """Claim every target for this secret; the first holder of a claim wins.
+
+        Raises:
+            TargetOwnedByOtherError: another secret holds one of them.
+        """
+        wanted = {
+            claim
+            for target in resource.effective_targets
+            if target.creation_policy is not CreationPolicy.NONE
+            for claim in _claims(resource, target, merged)
+        }
+        if wanted == secret.claims:
+            return
+        refused = await self._store.claim(secret.id, wanted)
+        for claim in sorted(refused, key=lambda c: (c.native_name, c.key)):
+            holder = await self._store.holder(secret.namespace_uid, claim)
+            what = f"key {claim.key} of the " if claim.key else ""
+            raise TargetOwnedByOtherError(
+                f"the {what}Secret {claim.native_name} is written by the ManagedSecret "
+                f"{holder.name if holder else 'of another secret'} already; write another name in "
+                "spec.targets"
+            )
+
+    async def _labelled(
+        self, secret: Secret, existing: ExistingNativeSecret | None
+    ) -> SecretName | None:
+        """Name the other secret that the label of a native Secret names, if the store has it."""
+        labelled = existing.secret_id if existing is not None else None
+        if labelled is None or labelled == secret.id:
+            return None
+        try:
+            return (await self._store.get(labelled)).name
+        except SecretNotFoundError:
+            return None
+
+
+def is_merging(target: Target, secret: Secret, existing: ExistingNativeSecret | None) -> bool:
+    """Tell whether the target's native Secret is somebody else's, so that only keys are ours."""
+    projected = secret.projection(target.name)
+    if existing is not None and projected is not None and projected.uid == existing.uid:
+        return not projected.owned
+    if target.creation_policy is CreationPolicy.MERGE:
+        return True
+    if target.creation_policy is CreationPolicy.CREATE_OR_MERGE:
+        return existing is not None and not existing.is_made_by_keyturn
+    return False
+
+
+def native_keys(resource: ManagedSecret, target: Target) -> tuple[str, ...]:
+    """Name the keys of a native Secret that the target writes."""
+    keys = set(target.template.data)
+    if target.template.shows_payload:
+        keys.update(resource.spec.keys)
+    return tuple(sorted(key + suffix for key in keys for _, suffix in target.stages))
+
+
+def refusal(decision: Decision) -> KeyturnError:
+    """Make the error that a refusal ends in."""
+    match decision.reason:
+        case RefusalReason.STORE_ROLLBACK:
+            return StoreRollbackError(decision.message)
+        case RefusalReason.MISSING:
+            return SecretMissingError(decision.message)
+        case RefusalReason.CANNOT_CHANGE:
+            return CannotChangeError(decision.message)
+        case _:
+            return TargetOwnedByOtherError(decision.message)
+
+
+def _claims(resource: ManagedSecret, target: Target, merged: frozenset[str]) -> list[Claim]:
+    if target.name in merged:
+        return [Claim(target.name, key) for key in native_keys(resource, target)]
+    return [Claim(target.name)]

@@ -1,0 +1,96 @@
+"""Every knob, read once and frozen; the only reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from keyturn.domain.errors import InvalidParameterError
+from keyturn.domain.payload import MAX_PAYLOAD_BYTES
+
+SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+OPERATOR_NAMESPACE = "keyturn-system"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this process runs. Each field is an environment variable `KEYTURN_` and its name."""
+
+    data_dir: Path
+    """Where the store lies; its folder is made with mode 0700."""
+    socket: Path
+    """The unix socket that the CLI talks to; its folder is made with mode 0700."""
+    kubeconfig: Path | None
+    """None: the ServiceAccount of the pod."""
+    key_file: Path | None
+    """None: the default key is the Secret `keyturn-default-key` of `namespace`."""
+    namespace: str = OPERATOR_NAMESPACE
+    """The operator's own namespace."""
+    watch_namespaces: tuple[str, ...] = ()
+    """The namespaces to watch; none: all."""
+    workers: int = 16
+    """How many secrets are reconciled at once."""
+    payload_limit: int = MAX_PAYLOAD_BYTES
+    """The most bytes of a payload, 1 KiB to 1 MiB."""
+    health_address: str = "127.0.0.1"
+    """Where /livez and /readyz are served."""
+    health_port: int = 8081
+    """0: a free port; below 0: not served."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+
+    @property
+    def store_file(self) -> Path:
+        return self.data_dir / "store.sqlite3"
+
+    @classmethod
+    def load(
+        cls,
+        environment: Mapping[str, str] | None = None,
+        *,
+        overrides: Mapping[str, str] | None = None,
+    ) -> "Settings":
+        """Read the environment; `overrides` go before it, for options of the command line.
+
+        An ambient KUBECONFIG is ignored on purpose: an operator that writes Secrets must not find
+        its cluster by accident.
+
+        Raises:
+            InvalidParameterError: a variable does not hold what it should.
+        """
+        values = {**(os.environ if environment is None else environment), **(overrides or {})}
+        data_dir = Path(values.get("KEYTURN_DATA_DIR") or "/var/lib/keyturn")
+        kubeconfig = values.get("KEYTURN_KUBECONFIG")
+        key_file = values.get("KEYTURN_KEY_FILE")
+        namespaces = values.get("KEYTURN_WATCH_NAMESPACES", "")
+        return cls(
+            data_dir=data_dir,
+            socket=Path(values.get("KEYTURN_SOCKET") or data_dir / "run" / "keyturn.sock"),
+            kubeconfig=Path(kubeconfig) if kubeconfig else None,
+            key_file=Path(key_file) if key_file else None,
+            namespace=values.get("KEYTURN_NAMESPACE") or OPERATOR_NAMESPACE,
+            watch_namespaces=tuple(n.strip() for n in namespaces.split(",") if n.strip()),
+            workers=_number(values, "WORKERS", default=16, low=1, high=256),
+            payload_limit=_number(
+                values, "PAYLOAD_LIMIT", default=MAX_PAYLOAD_BYTES, low=1024, high=1024 * 1024
+            ),
+            health_address=values.get("KEYTURN_HEALTH_ADDRESS") or "127.0.0.1",
+            health_port=_number(values, "HEALTH_PORT", default=8081, low=-1, high=65535),
+            log_level=_level(values),
+        )
+
+
+def _number(values: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
+    text = values.get(f"KEYTURN_{name}", "")
+    if not text:
+        return default
+    if not text.lstrip("-").isdecimal() or not low <= int(text) <= high:
+        raise InvalidParameterError(f"KEYTURN_{name} must be a whole number from {low} to {high}")
+    return int(text)
+
+
+def _level(values: Mapping[str, str]) -> str:
+    level = values.get("KEYTURN_LOG_LEVEL", "info").lower()
+    if level not in ("debug", "info", "warning", "error"):
+        raise InvalidParameterError("KEYTURN_LOG_LEVEL must be debug, info, warning or error")
+    return level

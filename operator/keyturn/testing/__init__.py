@@ -1,0 +1,1 @@
+"""Contract suites and verified fakes, for authors of plugins and for ourselves."""

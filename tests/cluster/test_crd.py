@@ -1,0 +1,801 @@
+"""The apiserver refuses a wrong ManagedSecret with a text that helps, and takes a right one."""
+
+import json
+import re
+from typing import Any
+
+import pykube
+import pytest
+
+from apiserver import Answer, Apiserver, a_managed_secret, managed_secrets
+from keyturn_controlplane.cluster import ControlPlane
+
+KiB = 1024
+
+
+@pytest.fixture(scope="session")
+def apiserver(pykube_api: pykube.HTTPClient) -> Apiserver:
+    return Apiserver(pykube_api)
+
+
+def create(apiserver: Apiserver, resource: dict[str, Any]) -> Answer:
+    """Have a resource checked; nothing is stored."""
+    return apiserver.request(
+        "POST", managed_secrets("default"), resource, dryRun="All", fieldValidation="Strict"
+    )
+
+
+def of_key(**item: Any) -> dict[str, Any]:
+    return a_managed_secret(data=[{"key": "password", **item}])
+
+
+def generated(generator: str, **parameters: Any) -> dict[str, Any]:
+    return of_key(generate={generator: parameters})
+
+
+def of_target(**target: Any) -> dict[str, Any]:
+    return a_managed_secret(targets=[{"name": "orders", **target}])
+
+
+def of_template(**template: Any) -> dict[str, Any]:
+    return of_target(template=template)
+
+
+def without_spec() -> dict[str, Any]:
+    resource = a_managed_secret()
+    del resource["spec"]
+    return resource
+
+
+def with_passwords(*, of: str) -> dict[str, Any]:
+    htpasswd = {"username": "admin", "passwordKey": of}
+    return a_managed_secret(
+        data=[{"key": "auth", "generate": {"htpasswd": htpasswd}}, {"key": "user", "value": "x"}]
+    )
+
+
+REFUSED = {
+    # the resource
+    "no spec": (without_spec(), "spec: Required value"),
+    "no data": (a_managed_secret(data=None), "spec.data: Required value"),
+    "empty data": (a_managed_secret(data=[]), "spec.data in body should have at least 1 items"),
+    "the reserved name": (
+        a_managed_secret("keyturn-default-key"),
+        "metadata.name: Forbidden: the name keyturn-default-key is reserved",
+    ),
+    "a name that no Secret can have": (
+        a_managed_secret("Orders_DB"),
+        "a lowercase RFC 1123 subdomain",
+    ),
+    "a name of 254 characters": (a_managed_secret("a" * 254), "metadata.name: Too long"),
+    "an unknown field": (a_managed_secret(rotate=True), 'unknown field "spec.rotate"'),
+    "a long description": (
+        a_managed_secret(description="a" * 1025),
+        "spec.description: Too long: may not be more than 1024",
+    ),
+    "another encryption key": (
+        a_managed_secret(encryptionKeyRef={"name": "pci"}),
+        'only the key "default" exists in this release; write default',
+    ),
+    "an encryption key without a name": (
+        a_managed_secret(encryptionKeyRef={}),
+        "spec.encryptionKeyRef.name: Required value",
+    ),
+    "an unknown adoption policy": (
+        a_managed_secret(adoptionPolicy="Steal"),
+        'supported values: "Import", "Fail"',
+    ),
+    "an unknown reclaim policy": (
+        a_managed_secret(reclaimPolicy="Keep"),
+        'supported values: "Recover", "Retain", "Delete"',
+    ),
+    "a recovery window of a minute": (
+        a_managed_secret(recoveryWindow="59m59s"),
+        "the recovery window is one hour to 365 days, such as 36h or 14d",
+    ),
+    "a recovery window of more than a year": (
+        a_managed_secret(recoveryWindow="364d24h0.1s"),
+        "the recovery window is one hour to 365 days, such as 36h or 14d",
+    ),
+    "a recovery window in weeks": (
+        a_managed_secret(recoveryWindow="2w"),
+        "the recovery window is one hour to 365 days, such as 36h or 14d",
+    ),
+    "a recovery window without a unit": (
+        a_managed_secret(recoveryWindow="14"),
+        "the recovery window is one hour to 365 days, such as 36h or 14d",
+    ),
+    "a recovery window of endless digits": (
+        a_managed_secret(recoveryWindow="9" * 31 + "d"),
+        "spec.recoveryWindow in body should match",
+    ),
+    "no history": (a_managed_secret(revisionHistoryLimit=0), "greater than or equal to 1"),
+    "too much history": (a_managed_secret(revisionHistoryLimit=101), "less than or equal to 100"),
+    # keys and sources
+    "65 keys": (
+        a_managed_secret(data=[{"key": f"k{n}", "value": ""} for n in range(65)]),
+        "spec.data: Too many: 65: must have at most 64 items",
+    ),
+    "a key twice": (
+        a_managed_secret(data=[{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]),
+        'spec.data[1]: Duplicate value: {"key":"a"}',
+    ),
+    "a key with a space": (
+        a_managed_secret(data=[{"key": "a b", "value": ""}]),
+        'a key may have letters, digits, "-", "_" and "." only',
+    ),
+    "the key .": (
+        a_managed_secret(data=[{"key": ".", "value": ""}]),
+        'a key cannot be "." and cannot begin with ".."',
+    ),
+    "a key of the kubelet's": (
+        a_managed_secret(data=[{"key": "..data", "value": ""}]),
+        'a key cannot be "." and cannot begin with ".."',
+    ),
+    "a key of 254 characters": (
+        a_managed_secret(data=[{"key": "a" * 254, "value": ""}]),
+        "spec.data[0].key: Too long",
+    ),
+    "no key": (a_managed_secret(data=[{"value": ""}]), "spec.data[0].key: Required value"),
+    "no source": (
+        of_key(),
+        "key password: give exactly one of value, generate, input or valueFrom",
+    ),
+    "two sources": (
+        of_key(value="", input={}),
+        "key password: give exactly one of value, generate, input or valueFrom",
+    ),
+    "a value of more than 8 KiB": (of_key(value="a" * 8193), "spec.data[0].value: Too long"),
+    "a value that is a number": (of_key(value=5432), 'must be of type string: "integer"'),
+    "an input with fields": (
+        of_key(input={"hint": "x"}),
+        'unknown field "spec.data[0].input.hint"',
+    ),
+    "valueFrom of nothing": (
+        of_key(valueFrom={}),
+        "give exactly one of configMapKeyRef or secretKeyRef",
+    ),
+    "valueFrom of both": (
+        of_key(
+            valueFrom={
+                "configMapKeyRef": {"name": "a", "key": "b"},
+                "secretKeyRef": {"name": "a", "key": "b"},
+            }
+        ),
+        "give exactly one of configMapKeyRef or secretKeyRef",
+    ),
+    "a Secret of another namespace": (
+        of_key(valueFrom={"secretKeyRef": {"name": "a", "key": "b", "namespace": "kube-system"}}),
+        'unknown field "spec.data[0].valueFrom.secretKeyRef.namespace"',
+    ),
+    "a path in place of a Secret's name": (
+        of_key(valueFrom={"secretKeyRef": {"name": "../../kube-system/secrets/a", "key": "b"}}),
+        "valueFrom.secretKeyRef.name in body should match",
+    ),
+    "a look-alike letter in a Secret's name": (
+        of_key(valueFrom={"secretKeyRef": {"name": "\u0430dmin", "key": "b"}}),
+        "valueFrom.secretKeyRef.name in body should match",
+    ),
+    "a path in place of a ConfigMap's name": (
+        of_key(valueFrom={"configMapKeyRef": {"name": "a/../b", "key": "b"}}),
+        "valueFrom.configMapKeyRef.name in body should match",
+    ),
+    "the operator's key as a source": (
+        of_key(valueFrom={"secretKeyRef": {"name": "keyturn-default-key", "key": "key"}}),
+        "keyturn-default-key is the operator's own key and cannot be a source",
+    ),
+    # generators
+    "no generator": (of_key(generate={}), "name exactly one generator: password, passphrase, hex"),
+    "two generators": (
+        of_key(generate={"uuid": {}, "hex": {}}),
+        "name exactly one generator: password, passphrase, hex",
+    ),
+    "an unknown generator": (
+        of_key(generate={"pasword": {}}),
+        'unknown field "spec.data[0].generate.pasword"',
+    ),
+    "a password of 0 characters": (generated("password", length=0), "greater than or equal to 1"),
+    "a password of 4097 characters": (generated("password", length=4097), "equal to 4096"),
+    "a password's length as text": (generated("password", length="32"), "must be of type integer"),
+    "more digits and symbols than characters": (
+        generated("password", length=8, digits=5, symbols=4),
+        "digits and symbols together exceed length; raise length (32 if left out)",
+    ),
+    "more digits than the 32 characters of a password without length": (
+        generated("password", digits=33),
+        "digits and symbols together exceed length",
+    ),
+    "digits that are excluded": (
+        generated("password", digits=2, excludeNumbers=True),
+        "excludeNumbers leaves no digits; remove it or set digits to 0",
+    ),
+    "symbols that are excluded": (
+        generated("password", symbols=2, excludePunctuation=True),
+        "excludePunctuation leaves no symbols; remove it or set symbols to 0",
+    ),
+    "characters of symbols that are excluded": (
+        generated("password", symbolCharacters="!", excludePunctuation=True),
+        "symbolCharacters and excludePunctuation contradict each other",
+    ),
+    "everything excluded": (
+        generated("password", noUpper=True, excludeLowercase=True, digits=0, symbols=0),
+        "every kind of character is excluded",
+    ),
+    "no repeats in a password that is too long for it": (
+        generated("password", length=300, allowRepeat=False),
+        "without repeats there are not enough characters",
+    ),
+    "129 symbol characters": (generated("password", symbolCharacters="!" * 129), "Too long"),
+    "257 excluded characters": (generated("password", excludeCharacters="!" * 257), "Too long"),
+    "a passphrase of two words": (generated("passphrase", words=2), "equal to 3"),
+    "a passphrase of 65 words": (generated("passphrase", words=65), "equal to 64"),
+    "a long separator": (generated("passphrase", separator="-" * 9), "Too long"),
+    "no bytes of hex": (generated("hex", bytes=0), "equal to 1"),
+    "4097 bytes of hex": (generated("hex", bytes=4097), "equal to 4096"),
+    "no bytes of base64": (generated("base64", bytes=0), "equal to 1"),
+    "4097 bytes of base64": (generated("base64", bytes=4097), "equal to 4096"),
+    "a uuid with fields": (
+        generated("uuid", version=7),
+        'unknown field "spec.data[0].generate.uuid',
+    ),
+    "an unknown type of SSH key": (
+        generated("sshKey", keyType="dsa"),
+        'supported values: "ed25519", "rsa", "ecdsa"',
+    ),
+    "a size of an SSH key without a type": (
+        generated("sshKey", keySize=2048),
+        "keySize does not fit keyType: 2048 to 8192 for rsa; 256, 384 or 521 for ecdsa",
+    ),
+    "a short RSA key for SSH": (
+        generated("sshKey", keyType="rsa", keySize=1024),
+        "keySize does not fit keyType",
+    ),
+    "an ECDSA key for SSH on no curve": (
+        generated("sshKey", keyType="ecdsa", keySize=512),
+        "keySize does not fit keyType",
+    ),
+    "an SSH key of 16384 bits": (generated("sshKey", keyType="rsa", keySize=16384), "to 8192"),
+    "a comment of two lines": (generated("sshKey", comment="a\nb"), "comment in body should match"),
+    "a long comment": (generated("sshKey", comment="a" * 256), "Too long"),
+    "an output that is no key": (
+        generated("sshKey", outputs={"publicKey": "a/b"}),
+        "outputs.publicKey in body should match",
+    ),
+    "a certificate for nobody": (
+        generated("tls", dnsNames=[]),
+        "a certificate needs a name; give at least one of commonName, dnsNames",
+    ),
+    "a DNS name with a wildcard in the middle": (
+        generated("tls", dnsNames=["a.*.example.com"]),
+        "dnsNames[0] in body should match",
+    ),
+    "a DNS name twice": (generated("tls", dnsNames=["a", "a"]), "Duplicate value"),
+    "101 DNS names": (
+        generated("tls", dnsNames=[f"a{n}" for n in range(101)]),
+        "must have at most 100 items",
+    ),
+    "a long common name": (generated("tls", commonName="a" * 65), "Too long"),
+    "a wrong IP address": (
+        generated("tls", ipAddresses=["10.0.0.256"]),
+        "write an IPv4 or IPv6 address, such as 10.0.0.1 or fd00::1",
+    ),
+    "a URI without a scheme": (generated("tls", uris=["//a"]), "uris[0] in body should match"),
+    "a wrong e-mail address": (
+        generated("tls", emailAddresses=["a"]),
+        "emailAddresses[0] in body should match",
+    ),
+    "a certificate for a minute": (
+        generated("tls", commonName="a", duration="1m"),
+        "a certificate is valid for one hour to 100 years, such as 90d or 2160h",
+    ),
+    "a certificate for 101 years": (
+        generated("tls", commonName="a", duration="36890d"),
+        "a certificate is valid for one hour to 100 years, such as 90d or 2160h",
+    ),
+    "an unknown usage": (
+        generated("tls", commonName="a", usages=["serverAuth"]),
+        '"server auth"',
+    ),
+    "an output twice": (
+        generated("tls", commonName="a", outputs={"certificate": "x", "ca": "x"}),
+        "outputs.certificate and outputs.ca must be different keys",
+    ),
+    "the operator's key as authority": (
+        generated("tls", commonName="a", caSecretRef={"name": "keyturn-default-key"}),
+        "keyturn-default-key is the operator's own key and cannot be a source",
+    ),
+    "an authority without a name": (
+        generated("tls", commonName="a", caSecretRef={}),
+        "caSecretRef.name: Required value",
+    ),
+    "a short key of a certificate": (
+        generated("tls", commonName="a", privateKey={"size": 1024}),
+        "size does not fit algorithm: 2048 to 8192 for RSA",
+    ),
+    "a key of a certificate without a form": (
+        generated("tls", commonName="a", privateKey={"algorithm": "Ed25519", "encoding": "PKCS1"}),
+        "an Ed25519 key has no PKCS1 form; write PKCS8",
+    ),
+    "a short RSA key": (generated("privateKey", size=1024), "size does not fit algorithm"),
+    "an ECDSA key on no curve": (
+        generated("privateKey", algorithm="ECDSA", size=2048),
+        "size does not fit algorithm",
+    ),
+    "a size for Ed25519": (
+        generated("privateKey", algorithm="Ed25519", size=256),
+        "size does not fit algorithm",
+    ),
+    "Ed25519 in PKCS1": (
+        generated("privateKey", algorithm="Ed25519", encoding="PKCS1"),
+        "an Ed25519 key has no PKCS1 form",
+    ),
+    "a jwk that is written nowhere": (
+        generated("privateKey", jwk={"use": "sig"}),
+        "jwk has no effect without outputs.jwk or outputs.jwks",
+    ),
+    "an alg of another algorithm": (
+        generated("privateKey", jwk={"alg": "ES256"}, outputs={"jwk": "jwk.json"}),
+        "jwk.alg does not fit the key",
+    ),
+    "an alg of another curve": (
+        generated(
+            "privateKey", algorithm="ECDSA", size=384, jwk={"alg": "ES256"}, outputs={"jwk": "j"}
+        ),
+        "jwk.alg does not fit the key",
+    ),
+    "two outputs into one key": (
+        generated("privateKey", outputs={"jwk": "j", "jwks": "j"}),
+        "the outputs must be different keys",
+    ),
+    "an htpasswd of nobody": (generated("htpasswd"), "htpasswd.username: Required value"),
+    "a colon in a user name": (
+        generated("htpasswd", username="a:b"),
+        "username in body should match",
+    ),
+    "a cheap hash": (generated("htpasswd", username="a", cost=3), "equal to 4"),
+    "a dear hash": (generated("htpasswd", username="a", cost=17), "equal to 16"),
+    "a password longer than bcrypt reads": (
+        generated("htpasswd", username="a", length=73),
+        "equal to 72",
+    ),
+    "a password that is both taken and generated": (
+        generated("htpasswd", username="a", passwordKey="user", length=16),
+        "passwordKey takes the password of another key; leave length and outputs.password out",
+    ),
+    "a password of a key that is not there": (
+        with_passwords(of="missing"),
+        "generate.htpasswd.passwordKey must be another key of data",
+    ),
+    "a password of the key itself": (
+        with_passwords(of="auth"),
+        "generate.htpasswd.passwordKey must be another key of data",
+    ),
+    "a plugin without a name": (generated("plugin"), "generate.plugin.name: Required value"),
+    "a plugin's parameter that is no text": (
+        generated("plugin", name="acme", parameters={"a": 1}),
+        "must be of type string",
+    ),
+    "33 parameters of a plugin": (
+        generated("plugin", name="acme", parameters={f"p{n}": "" for n in range(33)}),
+        "must have at most 32 items",
+    ),
+    # targets
+    "no targets in a list": (a_managed_secret(targets=[]), "should have at least 1 items"),
+    "nine targets": (
+        a_managed_secret(targets=[{"name": f"t{n}"} for n in range(9)]),
+        "must have at most 8 items",
+    ),
+    "a target twice": (
+        a_managed_secret(targets=[{"name": "a"}, {"name": "a"}]),
+        'spec.targets[1]: Duplicate value: {"name":"a"}',
+    ),
+    "a target in another namespace": (
+        of_target(namespace="kube-system"),
+        'unknown field "spec.targets[0].namespace"',
+    ),
+    "a target with a wrong name": (
+        a_managed_secret(targets=[{"name": "Orders"}]),
+        'the name of a Secret has lower case letters, digits, "-" and "." only',
+    ),
+    "the operator's key as a target": (
+        a_managed_secret(targets=[{"name": "keyturn-default-key"}]),
+        "keyturn-default-key is the operator's own key and cannot be a target",
+    ),
+    "an unknown creation policy": (
+        of_target(creationPolicy="Adopt"),
+        'supported values: "Owner", "Orphan", "Merge", "CreateOrMerge", "None"',
+    ),
+    "an unknown drift": (of_target(drift="Fix"), 'supported values: "Correct", "Report", "Ignore"'),
+    "an immutable Secret of somebody else": (
+        of_target(immutable=True, creationPolicy="Merge"),
+        "is replaced when its version changes, which needs creationPolicy Owner",
+    ),
+    "an immutable Secret without owner": (
+        of_target(immutable=True, creationPolicy="Orphan"),
+        "which needs creationPolicy Owner",
+    ),
+    "the drift of a Secret that is not written": (
+        of_target(creationPolicy="None", drift="Correct"),
+        "creationPolicy None writes no Secret; leave drift, immutable, stages and template out",
+    ),
+    "a type for somebody else's Secret": (
+        of_target(creationPolicy="Merge", template={"type": "Opaque"}),
+        "creationPolicy Merge cannot change the type of a Secret that somebody else made",
+    ),
+    "an unknown stage": (
+        of_target(stages=[{"stage": "Pending"}]),
+        'supported values: "Current", "Previous"',
+    ),
+    "a stage twice": (
+        of_target(stages=[{"stage": "Current"}, {"stage": "Current", "keySuffix": "_b"}]),
+        "Duplicate value",
+    ),
+    "two stages into the same keys": (
+        of_target(stages=[{"stage": "Current"}, {"stage": "Previous"}]),
+        "two stages with the same keySuffix would fill the same keys; give Previous a keySuffix",
+    ),
+    "a suffix that no key can have": (
+        of_target(stages=[{"stage": "Current", "keySuffix": " old"}]),
+        "keySuffix in body should match",
+    ),
+    "a token of a service account": (
+        of_template(type="kubernetes.io/service-account-token"),
+        "logins to the cluster or records of Helm, and cannot be made here; write Opaque",
+    ),
+    "a token to join the cluster": (
+        of_template(type="bootstrap.kubernetes.io/token"),
+        "logins to the cluster or records of Helm",
+    ),
+    "a release of Helm": (of_template(type="helm.sh/release.v1"), "records of Helm"),
+    "a label of Keyturn": (
+        of_template(metadata={"labels": {"keyturn.dev/managed": "false"}}),
+        "a label of keyturn.dev, kubernetes.io, k8s.io, Helm or Argo CD",
+    ),
+    "the label of who manages": (
+        of_template(metadata={"labels": {"app.kubernetes.io/managed-by": "Helm"}}),
+        "app.kubernetes.io/managed-by, would make other programs act",
+    ),
+    "a label of Kubernetes": (
+        of_template(metadata={"labels": {"kubernetes.io/cluster-service": "true"}}),
+        "a label of keyturn.dev, kubernetes.io, k8s.io, Helm or Argo CD",
+    ),
+    "a label of Argo CD that marks its own": (
+        of_template(metadata={"labels": {"argocd.argoproj.io/instance": "shop"}}),
+        "a label of keyturn.dev, kubernetes.io, k8s.io, Helm or Argo CD",
+    ),
+    "a label's value with a space": (
+        of_template(metadata={"labels": {"team": "a b"}}),
+        "labels.team in body should match",
+    ),
+    "a long value of a label": (
+        of_template(metadata={"labels": {"team": "a" * 64}}),
+        "labels.team: Too long",
+    ),
+    "an empty label": (
+        of_template(metadata={"labels": {"": "a"}}),
+        "the key of a label has 1 to 317 characters",
+    ),
+    "33 labels": (
+        of_template(metadata={"labels": {f"l{n}": "" for n in range(33)}}),
+        "must have at most 32 items",
+    ),
+    "the annotation of kubectl": (
+        of_template(
+            metadata={"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}}
+        ),
+        "an annotation of keyturn.dev, kubernetes.io, k8s.io, Helm or Argo CD",
+    ),
+    "an annotation of Helm": (
+        of_template(metadata={"annotations": {"meta.helm.sh/release-name": "shop"}}),
+        "an annotation of keyturn.dev, kubernetes.io, k8s.io, Helm or Argo CD",
+    ),
+    "the opt-in as an annotation": (
+        of_template(metadata={"annotations": {"keyturn.dev/allow": "orders"}}),
+        "an annotation of keyturn.dev, kubernetes.io, k8s.io, Helm or Argo CD",
+    ),
+    "an annotation with an endless key": (
+        of_template(metadata={"annotations": {"a" * 318: ""}}),
+        "the key of an annotation has 1 to 317 characters",
+    ),
+    "an unknown merge policy": (of_template(mergePolicy="Add"), 'values: "Replace", "Merge"'),
+    "no templates": (of_template(data={}), "should have at least 1 properties"),
+    "a long template": (of_template(data={"a": "x" * 4097}), "template.data.a: Too long"),
+    "65 templates": (
+        of_template(data={f"k{n}": "" for n in range(65)}),
+        "must have at most 64 items",
+    ),
+    "a template for a key of the kubelet's": (
+        of_template(data={"..data": ""}),
+        'the key of a Secret has 1 to 253 characters, is not "." and does not begin with ".."',
+    ),
+    "a certificate without a key": (
+        of_template(type="kubernetes.io/tls", data={"tls.crt": "x"}),
+        "template.data lacks the keys of its type: tls.crt and tls.key for kubernetes.io/tls",
+    ),
+    "a login for a registry without one": (
+        of_template(type="kubernetes.io/dockerconfigjson", data={"config.json": "{}"}),
+        "template.data lacks the keys of its type",
+    ),
+    # size
+    "values of more than 64 KiB": (
+        a_managed_secret(data=[{"key": f"k{n}", "value": "a" * 8 * KiB} for n in range(9)]),
+        "values, generator parameters and templates are more than 65536 bytes together; split",
+    ),
+    "values of more than 64 KiB in bytes, not in characters": (
+        a_managed_secret(data=[{"key": f"k{n}", "value": "\u00e9" * 5 * KiB} for n in range(7)]),
+        "more than 65536 bytes together",
+    ),
+    "templates of more than 64 KiB": (
+        of_template(data={f"k{n}": "a" * 4 * KiB for n in range(17)}),
+        "more than 65536 bytes together",
+    ),
+    "annotations of more than 64 KiB": (
+        of_template(metadata={"annotations": {f"a{n}": "a" * 4 * KiB for n in range(17)}}),
+        "more than 65536 bytes together",
+    ),
+    "names of certificates of more than 64 KiB": (
+        a_managed_secret(
+            data=[
+                {
+                    "key": f"k{n}",
+                    "generate": {"tls": {"dnsNames": [f"{m}.{'a' * 200}" for m in range(100)]}},
+                }
+                for n in range(4)
+            ]
+        ),
+        "more than 65536 bytes together",
+    ),
+    "parameters of plugins of more than 64 KiB": (
+        a_managed_secret(
+            data=[
+                {
+                    "key": f"k{n}",
+                    "generate": {
+                        "plugin": {
+                            "name": "a",
+                            "parameters": {f"p{m}": "a" * KiB for m in range(32)},
+                        }
+                    },
+                }
+                for n in range(3)
+            ]
+        ),
+        "more than 65536 bytes together",
+    ),
+}
+
+ACCEPTED = {
+    "the least": a_managed_secret(),
+    "everything but data": a_managed_secret(
+        description="the orders service's database login",
+        encryptionKeyRef={"name": "default"},
+        adoptionPolicy="Import",
+        reclaimPolicy="Retain",
+        recoveryWindow="1d12h",
+        revisionHistoryLimit=100,
+    ),
+    "the longest name": a_managed_secret("a" * 253),
+    "a recovery window of an hour": a_managed_secret(recoveryWindow="1h"),
+    "a recovery window of a year": a_managed_secret(recoveryWindow="365d"),
+    "a recovery window of parts of hours": a_managed_secret(recoveryWindow="1.5h"),
+    "the sources": a_managed_secret(
+        data=[
+            {"key": "a", "value": ""},
+            {"key": "b", "input": {}},
+            {"key": "c", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b.c_d"}}},
+            {
+                "key": "d",
+                "valueFrom": {"secretKeyRef": {"name": "a.b", "key": ".dockerconfigjson"}},
+            },
+            {"key": ".e", "generate": {"uuid": {}}},
+        ]
+    ),
+    "64 KiB of values": a_managed_secret(
+        data=[{"key": f"k{n}", "value": "a" * 8 * KiB} for n in range(8)]
+    ),
+    "a password": generated("password"),
+    "a password as External Secrets writes it": generated(
+        "password",
+        length=42,
+        digits=5,
+        symbols=5,
+        symbolCharacters="-_$@",
+        noUpper=False,
+        allowRepeat=True,
+    ),
+    "a password as AWS writes it": generated(
+        "password",
+        excludeCharacters='"@/\\',
+        excludeNumbers=False,
+        excludePunctuation=True,
+        excludeUppercase=False,
+        excludeLowercase=False,
+        includeSpace=True,
+        requireEachIncludedType=True,
+    ),
+    "a passphrase": generated(
+        "passphrase", words=4, separator="", capitalize=True, includeNumber=True
+    ),
+    "hex": generated("hex", bytes=4096),
+    "base64": generated("base64", bytes=1, urlSafe=True, noPadding=True),
+    "a uuid": generated("uuid"),
+    "an SSH key": generated("sshKey"),
+    "an RSA key for SSH": generated(
+        "sshKey", keyType="rsa", keySize=4096, comment="ci@shop", outputs={"publicKey": "id.pub"}
+    ),
+    "an ECDSA key for SSH": generated("sshKey", keyType="ecdsa", keySize=521),
+    "a certificate": generated(
+        "tls",
+        commonName="shop",
+        dnsNames=["shop", "*.shop.svc.cluster.local"],
+        ipAddresses=["10.0.0.1", "fd00::1"],
+        uris=["spiffe://shop/orders"],
+        emailAddresses=["ops@example.com"],
+        duration="2160h0m0s",
+        usages=["server auth", "client auth"],
+        isCA=False,
+        privateKey={"algorithm": "ECDSA", "size": 384, "encoding": "PKCS8"},
+        caSecretRef={"name": "shop-ca"},
+        outputs={"certificate": "tls.crt", "ca": "ca.crt"},
+    ),
+    "an authority for 100 years": generated("tls", commonName="ca", isCA=True, duration="36525d"),
+    "a private key": generated("privateKey"),
+    "a private key with public forms": generated(
+        "privateKey",
+        algorithm="ECDSA",
+        size=521,
+        jwk={"keyID": "1", "use": "sig", "alg": "ES512"},
+        outputs={"publicKey": "public.pem", "jwk": "jwk.json", "jwks": "jwks.json"},
+    ),
+    "an Ed25519 key": generated(
+        "privateKey", algorithm="Ed25519", jwk={"alg": "EdDSA"}, outputs={"jwks": "jwks.json"}
+    ),
+    "an htpasswd": generated(
+        "htpasswd", username="admin", cost=12, length=24, outputs={"password": "admin.password"}
+    ),
+    "an htpasswd of another key": with_passwords(of="user"),
+    "a plugin": generated("plugin", name="acme-token", parameters={"scope": "read"}),
+    "eight targets": a_managed_secret(targets=[{"name": f"t{n}"} for n in range(8)]),
+    "a target with everything": of_target(
+        creationPolicy="Owner",
+        drift="Report",
+        immutable=True,
+        stages=[{"stage": "Current"}, {"stage": "Previous", "keySuffix": "_previous"}],
+        template={
+            "type": "kubernetes.io/basic-auth",
+            "mergePolicy": "Replace",
+            "metadata": {
+                "labels": {"app.kubernetes.io/name": "shop", "argocd.argoproj.io/secret-type": "x"},
+                "annotations": {"example.com/team": "a b", "reloader.stakater.com/match": "true"},
+            },
+            "data": {"username": "{{ user }}"},
+        },
+    ),
+    "a target of each policy": a_managed_secret(
+        targets=[
+            {"name": policy.lower(), "creationPolicy": policy}
+            for policy in ("Owner", "Orphan", "Merge", "CreateOrMerge", "None")
+        ]
+    ),
+    "a typed Secret of the keys of data": of_template(type="kubernetes.io/tls"),
+    "a typed Secret of both": of_template(
+        type="kubernetes.io/tls", mergePolicy="Merge", data={"note": "x"}
+    ),
+}
+
+
+@pytest.mark.parametrize(("resource", "text"), REFUSED.values(), ids=REFUSED)
+def test_is_refused_with_a_text_that_helps(
+    apiserver: Apiserver, resource: dict[str, Any], text: str
+) -> None:
+    answer = create(apiserver, resource)
+
+    assert answer.status in {400, 422}, answer.body
+    assert text in answer.message
+
+
+@pytest.mark.parametrize("resource", ACCEPTED.values(), ids=ACCEPTED)
+def test_is_accepted_as_it_was_written(apiserver: Apiserver, resource: dict[str, Any]) -> None:
+    answer = create(apiserver, resource)
+
+    assert answer.is_ok, answer.message
+    assert answer.body["spec"] == resource["spec"]
+
+
+def test_the_largest_spec_is_stored_and_one_byte_more_is_refused(
+    apiserver: Apiserver, namespace: str
+) -> None:
+    data = [{"key": f"k{n}", "value": "\u0001" * 8 * KiB} for n in range(8)]
+    largest = a_managed_secret("largest", data=data)
+    larger = a_managed_secret("larger", data=[*data, {"key": "one", "value": "a"}])
+
+    stored, refused = (
+        apiserver.request("POST", managed_secrets(namespace), resource)
+        for resource in (largest, larger)
+    )
+
+    assert stored.is_ok
+    assert refused.status == 422
+    assert "more than 65536 bytes together" in refused.message
+
+
+def test_a_spec_without_bounds_is_refused_and_never_overwhelms_etcd(apiserver: Apiserver) -> None:
+    bomb = a_managed_secret(data=[{"key": f"k{n}", "value": "a" * 50 * KiB} for n in range(40)])
+
+    answer = apiserver.request("POST", managed_secrets("default"), bomb)
+
+    assert answer.status == 422
+
+
+def test_status_is_written_apart_and_spec_is_not_touched_by_it(
+    apiserver: Apiserver, namespace: str
+) -> None:
+    path = managed_secrets(namespace, "orders")
+    apiserver.request("POST", managed_secrets(namespace), a_managed_secret())
+    patch = {"status": {"currentVersion": 7}, "spec": {"description": "by the status"}}
+
+    answer = apiserver.request("PATCH", f"{path}/status", patch)
+
+    assert answer.body["status"] == {"currentVersion": 7}
+    assert "description" not in answer.body["spec"]
+    assert answer.body["metadata"]["generation"] == 1
+
+
+def test_the_table_shows_how_each_stands(
+    apiserver: Apiserver, control_plane: ControlPlane, namespace: str
+) -> None:
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "SecretSynced",
+        "message": "",
+        "lastTransitionTime": "2030-01-01T00:00:00Z",
+    }
+    other = {**ready, "type": "Another", "status": "False", "reason": "Else"}
+    status = {
+        "currentVersion": 7,
+        "targets": [{"name": "orders", "type": "kubernetes.io/tls", "synced": True, "version": 7}],
+        "conditions": [other, ready],
+    }
+    apiserver.request("POST", managed_secrets(namespace), a_managed_secret())
+    apiserver.request("PATCH", f"{managed_secrets(namespace, 'orders')}/status", {"status": status})
+
+    head, row = control_plane.kubectl("get", "ms", "-n", namespace).stdout.splitlines()
+
+    assert head.split() == ["NAME", "TYPE", "VERSION", "READY", "REASON", "AGE"]
+    assert row.split()[:-1] == ["orders", "kubernetes.io/tls", "7", "True", "SecretSynced"]
+
+
+def test_the_category_lists_them(control_plane: ControlPlane, namespace: str) -> None:
+    resource = json.dumps(a_managed_secret())
+    control_plane.kubectl("create", "-n", namespace, "-f", "-", input=resource)
+
+    listed = control_plane.kubectl("get", "keyturn", "-n", namespace, "-o", "name").stdout
+
+    assert listed.split() == ["managedsecret.keyturn.dev/orders"]
+
+
+def test_they_are_selected_by_their_reclaim_policy(apiserver: Apiserver, namespace: str) -> None:
+    for name, spec in (("kept", {"reclaimPolicy": "Retain"}), ("other", {})):
+        apiserver.request("POST", managed_secrets(namespace), a_managed_secret(name, **spec))
+
+    answer = apiserver.request(
+        "GET", managed_secrets(namespace), fieldSelector="spec.reclaimPolicy=Retain"
+    )
+
+    assert [item["metadata"]["name"] for item in answer.body["items"]] == ["kept"]
+
+
+def test_explain_lists_every_field_of_the_spec(control_plane: ControlPlane) -> None:
+    text = control_plane.kubectl("explain", "managedsecret.spec", "--recursive").stdout
+
+    fields = set(re.findall(r"^ +(\w+)\t<", text, re.MULTILINE))
+    assert {"data", "symbolCharacters", "caSecretRef", "keySuffix", "mergePolicy"} <= fields
+
+
+def test_explain_says_what_a_field_is_for(control_plane: ControlPlane) -> None:
+    text = control_plane.kubectl("explain", "managedsecret.spec.recoveryWindow").stdout
+
+    words = " ".join(text.split())
+    assert "how long the versions of a deleted resource can be restored" in words
+    assert "Left out, 14 days." in words

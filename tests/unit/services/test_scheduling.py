@@ -1,0 +1,68 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+
+from keyturn.services.scheduling import Scheduler
+
+
+@pytest.fixture
+async def scheduler() -> AsyncIterator[Scheduler]:
+    scheduler = Scheduler()
+    running = asyncio.create_task(scheduler.run())
+    yield scheduler
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_what_is_due_is_called_in_the_order_of_its_time(scheduler: Scheduler) -> None:
+    called: list[str] = []
+
+    scheduler.after(0.02, "later", lambda: called.append("later"))
+    scheduler.after(0.01, "sooner", lambda: called.append("sooner"))
+    await asyncio.sleep(0.1)
+
+    assert called == ["sooner", "later"]
+
+
+async def test_the_latest_call_for_a_subject_wins(scheduler: Scheduler) -> None:
+    called: list[str] = []
+
+    scheduler.after(0.01, "subject", lambda: called.append("first"))
+    scheduler.after(0.02, "subject", lambda: called.append("second"))
+    await asyncio.sleep(0.1)
+
+    assert called == ["second"]
+
+
+async def test_a_cancelled_subject_is_not_called(scheduler: Scheduler) -> None:
+    called: list[str] = []
+    scheduler.after(0.01, "subject", lambda: called.append("called"))
+
+    scheduler.cancel("subject")
+    await asyncio.sleep(0.05)
+
+    assert called == []
+
+
+async def test_a_failing_call_does_not_end_the_scheduler(scheduler: Scheduler) -> None:
+    called: list[str] = []
+
+    scheduler.after(0.01, "bad", [].pop)
+    scheduler.after(0.02, "good", lambda: called.append("good"))
+    await asyncio.sleep(0.1)
+
+    assert called == ["good"]
+
+
+async def test_a_hundred_thousand_due_times_need_no_task_each(scheduler: Scheduler) -> None:
+    await asyncio.sleep(0)
+    before = len(asyncio.all_tasks())
+
+    for number in range(100_000):
+        scheduler.after(3600, number, lambda: None)
+
+    assert len(scheduler) == 100_000
+    assert len(asyncio.all_tasks()) == before
