@@ -70,6 +70,7 @@ class FaultyFile(apsw.VFSFile):
     ) -> None:
         super().__init__("", name, flags)
         self._faults = faults
+        self._is_main = bool(flags[0] & apsw.SQLITE_OPEN_MAIN_DB)
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - APSW's name
         self._faults.meet("read")
@@ -81,6 +82,9 @@ class FaultyFile(apsw.VFSFile):
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - APSW's name
         self._faults.meet("sync")
+        if self._is_main:
+            # In WAL mode nothing but a checkpoint syncs the file itself.
+            self._faults.meet("checkpoint")
         super().xSync(flags)
 
 

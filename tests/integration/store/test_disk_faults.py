@@ -121,12 +121,10 @@ async def test_a_failed_fsync_of_a_checkpoint_stops_writing_too(
     store: SQLiteStore, faults: Faults, path: Path
 ) -> None:
     secret = await a_secret(store)
-    faults.error = failed_sync
+    faults.call, faults.error = "checkpoint", failed_sync
 
     async def write_until_it_fails() -> None:
         for number in range(1, 1000):
-            # A commit syncs once: the second sync, which fails, is a checkpoint's.
-            faults.call, faults.spared = "sync", 1
             await add(store, secret, number)
             acknowledged.append(number)
 

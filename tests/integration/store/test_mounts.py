@@ -85,6 +85,12 @@ async def fill(store: SQLiteStore, told: list[int]) -> None:
         told.append(number)
 
 
+async def write_the_least(store: SQLiteStore) -> None:
+    """Fill what is left of a disk that is too small for a version: a page at a time."""
+    for _ in range(20):
+        await store.check()
+
+
 async def read_all(store: SQLiteStore) -> Secret:
     secret = await store.find("uid-of-shop", "s")
     assert secret
@@ -100,7 +106,7 @@ async def test_a_full_disk_is_named_and_loses_nothing(small: Mount) -> None:
     with pytest.raises(StorageFullError, match=str(small.path)):
         await fill(store, told)
     with pytest.raises(StorageFullError):
-        await store.check()
+        await write_the_least(store)
 
     assert len(told) > 50
     assert [version.number for version in (await read_all(store)).versions] == told
