@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+OWNER_ALONE = 0o600
+
 SETTINGS: Mapping[str, str | int] = MappingProxyType(
     {
         # Exclusive comes before WAL: then no -shm file is made and no other process gets in.
@@ -50,12 +52,12 @@ class Disk:
             path.parent.chmod(0o700)
             self.sync_folder(path.parent.parent)
         with suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, OWNER_ALONE))
         # An existing file is never opened here: closing it would release SQLite's lock on it.
-        if path.stat().st_mode & 0o177 or not os.access(path, os.W_OK):
+        if path.stat().st_mode & 0o777 != OWNER_ALONE:
             # A volume may belong to another user and be ours by its group alone.
             with suppress(PermissionError):
-                path.chmod(0o600)
+                path.chmod(OWNER_ALONE)
 
     def sync_folder(self, folder: Path) -> None:
         """Make the names in the folder durable: a power cut may else bring back a deleted journal.
