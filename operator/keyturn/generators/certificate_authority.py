@@ -51,14 +51,8 @@ class CertificateAuthority:
                     f"it needs {CERTIFICATE} and {PRIVATE_KEY}"
                 )
         chain = _load_chain(secret_name, values[CERTIFICATE])
-        root = values.get(ROOT)
-        if root is not None and len(root):
-            root_pem = bytes(root.reveal())
-            _load_chain(secret_name, root, key=ROOT)
-        else:
-            root_pem = chain[-1].public_bytes(Encoding.PEM)
         key = _load_key(secret_name, values[PRIVATE_KEY])
-        authority = cls(secret_name, key, chain, root_pem)
+        authority = cls(secret_name, key, chain, _root_pem(secret_name, chain, values.get(ROOT)))
         authority._check_role()
         return authority
 
@@ -152,6 +146,16 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         # RFC 5280, 4.2.1.3: without the extension every usage is allowed.
         may_sign = True
     return constraints.ca and may_sign
+
+
+def _root_pem(
+    secret_name: str, chain: tuple[x509.Certificate, ...], root: SecretValue | None
+) -> bytes:
+    """Write the roots anew: what else stands beside them, such as a key, goes no further."""
+    roots = (
+        _load_chain(secret_name, root, key=ROOT) if root is not None and len(root) else chain[-1:]
+    )
+    return b"".join(each.public_bytes(Encoding.PEM) for each in roots)
 
 
 def _load_chain(

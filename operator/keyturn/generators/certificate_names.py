@@ -48,7 +48,7 @@ class CertificateNames:
             *(_uri(fields, uri) for uri in uris),
             *(_email(fields, email) for email in emails),
         )
-        common_name = fields.text("commonName", most=_MAX_COMMON_NAME)
+        common_name = fields.text("commonName", least=1, most=_MAX_COMMON_NAME)
         if not common_name and not alternatives:
             raise fields.refusal(
                 "commonName",

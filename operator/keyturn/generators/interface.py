@@ -27,14 +27,18 @@ class Materials:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The names of native Secrets and of sibling keys that a generator wants to read."""
+    """The names of native Secrets and of sibling keys that a generator wants to read.
+
+    `is_quick` says that it is done within a millisecond, so that it needs no thread.
+    """
 
     secrets: frozenset[str] = frozenset()
     siblings: frozenset[str] = frozenset()
+    is_quick: bool = False
 
 
 class Generator(Protocol):
-    """Makes a new value. Stateless; `generate` may take seconds and runs in a thread."""
+    """Makes a new value. Stateless; `generate` may take seconds: it runs in a thread."""
 
     def outputs(self, key: str, parameters: Mapping[str, Any]) -> Mapping[str, str]:
         """Name the keys that it fills: output name to key; the output of `key` itself included.
@@ -43,7 +47,7 @@ class Generator(Protocol):
         """
 
     def needs(self, parameters: Mapping[str, Any]) -> Needs:
-        """Name what it wants to read. Pure."""
+        """Name what it wants to read, and whether it needs a thread. Pure."""
 
     def generate(
         self, key: str, parameters: Mapping[str, Any], materials: Materials

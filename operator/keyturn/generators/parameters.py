@@ -74,17 +74,18 @@ class Parameters:
             raise self.refusal(name, f"must be a boolean; write {name}: true or {name}: false")
         return value
 
-    def text(self, name: str, *, default: str = "", most: int) -> str:
-        """Read a text without control characters, of at most `most` characters.
+    def text(self, name: str, *, default: str = "", least: int = 0, most: int) -> str:
+        """Read a text without control characters, of `least` to `most` characters if it is there.
 
         Raises:
-            InvalidParameterError: it is no text, too long, or not printable.
+            InvalidParameterError: it is no text, too short, too long, or not printable.
         """
-        value = self._written.get(name, default)
-        if not isinstance(value, str) or len(value) > most or not value.isprintable():
-            raise self.refusal(
-                name, f"must be a text of at most {most} printable characters, in quotes"
-            )
+        if not self.has(name):
+            return default
+        value = self._written[name]
+        if not isinstance(value, str) or not least <= len(value) <= most or not value.isprintable():
+            span = f"{least} to {most}" if least else f"at most {most}"
+            raise self.refusal(name, f"must be a text of {span} printable characters, in quotes")
         return value
 
     def choice(self, name: str, choices: Sequence[str], *, default: str) -> str:

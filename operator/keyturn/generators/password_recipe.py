@@ -22,6 +22,7 @@ DEFAULT_LENGTH = 32
 _LENGTH = Bounds(1, 4096)
 _COUNT = Bounds(0, 4096)
 _MAX_SYMBOLS, _MAX_EXCLUDED = 128, 256
+_SPACE = frozenset(b" ")
 _FIELDS = (
     *("length", "digits", "symbols", "symbolCharacters", "noUpper", "allowRepeat"),
     *("excludeCharacters", "excludeNumbers", "excludePunctuation", "excludeUppercase"),
@@ -75,6 +76,10 @@ class PasswordRecipe:
         recipe = cls((*counted, rest), allow_repeat)
         for part in recipe.parts:
             recipe._check_alphabet(part, fields)
+        if all(set(part.alphabet) <= _SPACE for part in recipe.parts if part.count):
+            raise InvalidParameterError(
+                "every character but the space is excluded; allow letters, digits or symbols"
+            )
         return recipe
 
     def draw(self) -> bytearray:
@@ -117,7 +122,7 @@ def _refuse_contradictions(fields: Parameters) -> None:
 
 def _alphabets(fields: Parameters) -> dict[str, bytes]:
     """Return the characters of each kind; an excluded kind has none."""
-    symbols = fields.text("symbolCharacters", default=SYMBOLS, most=_MAX_SYMBOLS)
+    symbols = fields.text("symbolCharacters", default=SYMBOLS, least=1, most=_MAX_SYMBOLS)
     if not set(symbols) <= set(string.punctuation):
         raise fields.refusal(
             "symbolCharacters",

@@ -31,7 +31,7 @@ class _JWKFields:
         if not choices:
             raise written.refusal("use", f"cannot be {use} with {kind.algorithm}; write sig")
         alg = written.choice("alg", choices, default="") if written.has("alg") else ""
-        return cls(written.text("keyID", most=_MAX_KEY_ID), use, alg)
+        return cls(written.text("keyID", least=1, most=_MAX_KEY_ID), use, alg)
 
     def public(self, key: PublicKey) -> Mapping[str, str]:
         extra = {"kid": self.key_id or jwk.thumbprint(key), "use": self.use, "alg": self.alg}
@@ -65,6 +65,8 @@ class _Request:
 
 class PrivateKeyGenerator(StandaloneGenerator):
     """Makes a key pair; the public JWK and JWKS only where a key is named for them."""
+
+    is_quick = False
 
     def outputs(self, key: str, parameters: Mapping[str, Any]) -> Mapping[str, str]:
         return _Request.read(key, parameters).outputs

@@ -30,6 +30,8 @@ class _Request(NamedTuple):
 class SSHKeyGenerator(StandaloneGenerator):
     """Makes an SSH key pair; neither key file has a passphrase."""
 
+    is_quick = False
+
     def outputs(self, key: str, parameters: Mapping[str, Any]) -> Mapping[str, str]:
         return self._read(key, parameters).outputs
 

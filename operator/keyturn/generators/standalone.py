@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from keyturn.domain.payload import SecretValue
 from keyturn.generators.interface import Materials, Needs
@@ -10,6 +10,9 @@ from keyturn.generators.interface import Materials, Needs
 
 class StandaloneGenerator(ABC):
     """A generator that needs no native Secret, no sibling key and no clock."""
+
+    is_quick: ClassVar[bool] = True
+    """False for one that computes: it gets a thread."""
 
     @abstractmethod
     def outputs(self, key: str, parameters: Mapping[str, Any]) -> Mapping[str, str]:
@@ -21,7 +24,7 @@ class StandaloneGenerator(ABC):
 
     def needs(self, parameters: Mapping[str, Any]) -> Needs:
         del parameters
-        return Needs()
+        return Needs(is_quick=self.is_quick)
 
     def generate(
         self, key: str, parameters: Mapping[str, Any], materials: Materials

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keyturn.domain.errors import InvalidParameterError, SourceNotFoundError
-from keyturn.domain.managed_secret import DataKey, Generate
+from keyturn.domain.managed_secret import DataKey, Generate, secrets_named_by
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.secret import SecretName
 from keyturn.generators.interface import Generator, Materials
@@ -53,16 +53,24 @@ class Generating:
             raise SourceNotFoundError(f"{entry.key!r} is made from the missing key {missing[0]!r}")
         materials = Materials(
             now=self._clock(),
-            secrets={name: await self._read(resource, name) for name in sorted(needs.secrets)},
+            secrets={
+                name: await self._read(resource, name, source) for name in sorted(needs.secrets)
+            },
             siblings={key: siblings[key] for key in needs.siblings},
         )
+        if needs.is_quick:
+            return generator.generate(entry.key, parameters, materials)
         # In a thread: an RSA key or a bcrypt hash takes from a tenth of a second to seconds.
         return await asyncio.to_thread(generator.generate, entry.key, parameters, materials)
 
-    async def _read(self, resource: SecretName, name: str) -> Mapping[str, SecretValue]:
+    async def _read(
+        self, resource: SecretName, name: str, source: Generate
+    ) -> Mapping[str, SecretValue]:
         if self._sources is None:
             raise SourceNotFoundError("this needs the cluster; the running operator can do it")
-        return await self._sources.native_secret(resource, name)
+        return await self._sources.native_secret(
+            resource, name, seen_at_admission=name in secrets_named_by(source)
+        )
 
     def _find(self, name: str) -> Generator:
         found = self._generators.get(name)
