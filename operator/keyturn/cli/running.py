@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import uvloop
 
 from keyturn.cli import exits
 from keyturn.domain.errors import KeyturnError
@@ -17,8 +18,6 @@ from keyturn.observability.logging import configure
 from keyturn.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-_SIGNALLED = 128
 
 
 def run(
@@ -56,7 +55,7 @@ def run(
     from keyturn import bootstrap  # noqa: PLC0415
 
     try:
-        asyncio.run(until_signalled(bootstrap.run(settings)))
+        uvloop.run(until_signalled(bootstrap.run(settings)))
     except KeyturnError as error:
         logger.critical("the operator stops: %s", error.message)
         raise typer.Exit(exits.exit_code(error)) from None
@@ -72,7 +71,7 @@ async def until_signalled(work: Coroutine[Any, Any, None]) -> None:
     def stop(number: signal.Signals) -> None:
         nonlocal stopping
         if stopping:
-            os._exit(_SIGNALLED + number)
+            os._exit(exits.SIGNALLED + number)
         stopping = True
         logger.info("stopping on %s", number.name)
         task.cancel()

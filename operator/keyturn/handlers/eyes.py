@@ -1,10 +1,9 @@
 """The eyes of the operator besides kopf: watches of metadata, and what they tell the queue."""
 
-import logging
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from keyturn.domain.secret import Secret, SecretName
+from keyturn.handlers.witness import Witness
 from keyturn.kube.client import KubeClient
 from keyturn.kube.facts import ClusterFacts
 from keyturn.kube.managed_secrets import collection
@@ -12,8 +11,6 @@ from keyturn.kube.metadata_watch import MetadataWatch, Sighting
 from keyturn.projection import marks
 from keyturn.services.sightings import Seen, Sightings
 from keyturn.services.workqueue import WorkQueue
-
-logger = logging.getLogger(__name__)
 
 
 class NativeSecretsEye:
@@ -54,9 +51,7 @@ def _seen(sighting: Sighting) -> Seen:
 class ManagedSecretsEye:
     """A second eye on the ManagedSecrets: it knows when it has seen all, which kopf does not tell.
 
-    It finds what was deleted while nobody looked, and it is the witness against kopf: what it saw
-    and kopf did not hand over within `patience` seconds proves that the watch of kopf is dead.
-    Held in memory is one number for each resource.
+    It finds what was deleted while nobody looked, and what it sees is the witness against kopf.
     """
 
     def __init__(
@@ -66,61 +61,55 @@ class ManagedSecretsEye:
         facts: ClusterFacts,
         stored: Callable[[], AsyncIterator[Secret]],
         queue: WorkQueue,
-        *,
-        patience: float = 20.0,
+        witness: Witness,
     ) -> None:
-        self._namespaces = tuple(namespaces)
         self._facts = facts
         self._stored = stored
         self._queue = queue
-        self._patience = patience
-        self._heard: dict[SecretName, int] = {}
-        self._outstanding: dict[SecretName, tuple[int, float]] = {}
+        self._witness = witness
         self._crd_uid: str | None = None
         self.watches = [self._watch(kube, namespace) for namespace in namespaces or (None,)]
 
-    def heard(self, name: SecretName, resource_version: int) -> None:
-        """Note what kopf handed over."""
-        outstanding = self._outstanding.get(name)
-        if outstanding is None:
-            self._heard[name] = max(resource_version, self._heard.get(name, 0))
-        elif resource_version >= outstanding[0]:
-            del self._outstanding[name]
-
-    def overdue(self) -> list[SecretName]:
-        """List what kopf should have handed over long ago, and forget it."""
-        now = time.monotonic()
-        late = [n for n, (_, since) in self._outstanding.items() if now - since > self._patience]
-        for name in late:
-            del self._outstanding[name]
-        return late
+    def alive_at(self) -> float:
+        """Tell when the last line came, of that watch which has been silent the longest."""
+        return min(watch.heard_at for watch in self.watches)
 
     def _watch(self, kube: KubeClient, namespace: str | None) -> MetadataWatch:
-        async def listed(found: list[Sighting], _: int) -> None:
-            await self._listed(found, namespace)
+        async def listed(found: list[Sighting], version: int) -> None:
+            await self._listed(found, version, namespace)
 
         return MetadataWatch(kube, collection(namespace), on_listed=listed, on_change=self._changed)
 
-    async def _listed(self, found: list[Sighting], namespace: str | None) -> None:
-        present = {SecretName(sighting.namespace, sighting.name) for sighting in found}
+    async def _listed(self, found: list[Sighting], version: int, namespace: str | None) -> None:
+        present = {_name(sighting): sighting.resource_version for sighting in found}
         crd_uid = await self._facts.crd_uid()
         if self._crd_uid is not None and crd_uid != self._crd_uid:
             # The CRD was made anew: each resource has to be attached under the new one.
             for name in present:
                 self._queue.put(name)
-        self._crd_uid = crd_uid
-        for sighting in found:
-            self._saw(sighting)
+        self._crd_uid = crd_uid or self._crd_uid
+        for name, resource_version in present.items():
+            self._witness.saw(name, resource_version)
+        absent = self._witness.known() - present.keys()
+        self._witness.forget((n for n in absent if _is_in(n, namespace)), version)
         async for secret in self._stored():
-            in_scope = namespace is None or secret.name.namespace == namespace
-            if in_scope and secret.deleted_at is None and secret.name not in present:
-                self._queue.put(secret.name)
+            name = secret.name
+            if secret.deleted_at is None and name not in present and _is_in(name, namespace):
+                self._queue.put(name)
 
     def _changed(self, sighting: Sighting) -> None:
-        self._saw(sighting)
+        name = _name(sighting)
+        if sighting.present:
+            self._witness.saw(name, sighting.resource_version)
+        else:
+            # kopf, should it just be beginning anew, never tells of what went meanwhile.
+            self._witness.saw_end(name, sighting.resource_version)
+            self._queue.put(name)
 
-    def _saw(self, sighting: Sighting) -> None:
-        name = SecretName(sighting.namespace, sighting.name)
-        if self._heard.pop(name, 0) < sighting.resource_version:
-            since = self._outstanding.get(name, (0, time.monotonic()))[1]
-            self._outstanding[name] = (sighting.resource_version, since)
+
+def _name(sighting: Sighting) -> SecretName:
+    return SecretName(sighting.namespace, sighting.name)
+
+
+def _is_in(name: SecretName, namespace: str | None) -> bool:
+    return namespace is None or name.namespace == namespace

@@ -10,6 +10,7 @@ from keyturn.domain.errors import KeyturnError
 from keyturn.domain.secret import SecretName
 from keyturn.handlers.eyes import ManagedSecretsEye, NativeSecretsEye
 from keyturn.handlers.watching import KopfWatch
+from keyturn.handlers.witness import Witness
 from keyturn.observability.failures import describe
 from keyturn.services.purging import Purging
 from keyturn.services.reconciling import Reconciler
@@ -25,9 +26,6 @@ STUCK = 600.0
 STORE_CHECK = 10.0
 """Seconds between two proofs that the store can be written."""
 
-DEAF_LIMIT = 5
-"""So often in a row kopf may be found deaf before the process asks to be restarted."""
-
 
 class Operator:
     """Runs the watches and the workers, and tells the probes what is wrong."""
@@ -38,25 +36,26 @@ class Operator:
         reconciler: Reconciler,
         managed: ManagedSecretsEye,
         natives: NativeSecretsEye,
+        witness: Witness,
         check_store: Callable[[], Awaitable[None]],
     ) -> None:
         self._queue = queue
         self._reconciler = reconciler
         self._managed = managed
         self._natives = natives
+        self._witness = witness
         self._check_store = check_store
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: Workers | None = None
-        self._deaf = 0
         self._store_problems: list[str] = []
 
     def heard(self, kind: str | None, body: dict[str, Any]) -> None:
         """Take an event of kopf: its key is queued, unless it is the echo of our own write."""
         metadata = body["metadata"]
         name = SecretName(metadata["namespace"], metadata["name"])
-        self._managed.heard(name, int(metadata["resourceVersion"]))
-        self._deaf = 0
-        if kind == "DELETED":
+        gone = kind == "DELETED"
+        self._witness.heard(name, int(metadata["resourceVersion"]), gone=gone)
+        if gone:
             self._queue.put(name)
         elif not self._reconciler.is_echo(name, body):
             body["metadata"] = {k: v for k, v in metadata.items() if k != "managedFields"}
@@ -88,7 +87,7 @@ class Operator:
         problems = [f"the task {task.get_name()} ended" for task in self._tasks if task.done()]
         if self._workers is not None and self._workers.longest() > STUCK:
             problems.append("a reconcile is stuck")
-        if self._deaf > DEAF_LIMIT:
+        if self._witness.finds_deaf_for_good():
             problems.append("the watch of ManagedSecrets stays deaf")
         return problems
 
@@ -131,14 +130,12 @@ class Operator:
     async def _supervise(self, kopf: KopfWatch) -> None:
         while True:
             await asyncio.sleep(1)
-            late = self._managed.overdue()
-            if not late:
-                continue
-            self._deaf += 1
-            logger.warning("kopf did not tell of %d changes; its watch begins anew", len(late))
+            late = self._witness.overdue()
             for name in late:
                 self._queue.put(name)
-            kopf.restart()
+            if late and self._witness.finds_deaf(alive_at=self._managed.alive_at()):
+                logger.warning("kopf did not tell of %d changes; its watch begins anew", len(late))
+                kopf.restart()
 
 
 def _tell_of_death(task: asyncio.Task[None]) -> None:

@@ -9,12 +9,15 @@ start lists all resources anew, so nothing is missed.
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import kopf
+import uvloop
 from kubernetes.aio import client
 
 from keyturn.domain.errors import KeyturnError
+from keyturn.handlers.kopf_settings import kopf_settings
 from keyturn.handlers.managed_secrets import Heard, register
 from keyturn.kube.connection import Connection
 
@@ -24,14 +27,27 @@ FIRST_PAUSE, LAST_PAUSE = 0.2, 15.0
 STEADY = 30.0
 """After so many seconds of running, the next pause is a first one again."""
 
+LONGEST_END = 10.0
+"""Seconds that an end may take: kopf itself gives five to a request that waits for a login."""
+
 
 class KopfWatch:
-    """Runs kopf until it is stopped, whatever kopf does; `restarts` counts its ends."""
+    """Runs kopf until it is stopped, whatever kopf does; `restarts` counts its ends.
 
-    def __init__(self, connection: Connection, namespaces: Sequence[str], heard: Heard) -> None:
+    Kopf looks for the kind once, at its start, so each start waits until it is `served`.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        namespaces: Sequence[str],
+        heard: Heard,
+        served: Callable[[], Awaitable[None]],
+    ) -> None:
         self._connection = connection
         self._namespaces = tuple(namespaces)
         self._heard = heard
+        self._served = served
         self._stopping = threading.Event()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
@@ -43,6 +59,7 @@ class KopfWatch:
         pause = FIRST_PAUSE
         try:
             while not self._stopping.is_set():
+                await self._served()
                 began = loop.time()
                 await self._one_life(loop)
                 self.restarts += 1
@@ -66,7 +83,7 @@ class KopfWatch:
 
         def live() -> None:
             try:
-                asyncio.run(self._kopf(loop, ending))
+                uvloop.run(self._kopf(loop, ending))
             except KeyturnError as error:
                 logger.info("kopf cannot start: %s", error.message)
             # kopf ends on what it does not understand with exceptions of any kind.
@@ -83,6 +100,7 @@ class KopfWatch:
             ending.set()
 
     async def _kopf(self, loop: asyncio.AbstractEventLoop, ending: threading.Event) -> None:
+        asyncio.get_running_loop().set_exception_handler(_note_leftover)
         registry = kopf.OperatorRegistry()
         register(registry, lambda kind, body: _hand_over(loop, self._heard, kind, body, ending))
 
@@ -90,19 +108,24 @@ class KopfWatch:
             return await _connection_info(await self._connection.load())
 
         kopf.on.login(registry=registry)(login)
-        await kopf.operator(
-            registry=registry,
-            settings=_settings(),
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-            standalone=True,
-            stop_flag=ending,
-        )
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=kopf_settings(),
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                standalone=True,
+                stop_flag=ending,
+            )
+        finally:
+            # kopf left a thread that waits for the flag, and the loop's end waits for that thread:
+            # without this line nobody would learn that kopf ended.
+            ending.set()
 
     async def close(self) -> None:
         """Wait until the thread has ended; `run` was cancelled before."""
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join, 5.0)
+            await asyncio.to_thread(self._thread.join, LONGEST_END)
 
 
 def _hand_over(
@@ -116,20 +139,10 @@ def _hand_over(
         loop.call_soon_threadsafe(heard, kind, body)
 
 
-def _settings() -> kopf.OperatorSettings:
-    settings = kopf.OperatorSettings()
-    settings.posting.enabled = False
-    settings.scanning.disabled = True
-    settings.persistence.finalizer = "keyturn.dev/never-set"
-    settings.process.ultimate_exiting_timeout = None
-    settings.watching.inactivity_timeout = 90
-    settings.watching.connect_timeout = 5
-    settings.networking.request_timeout = 30
-    # A few quick tries; after that this life ends, and the next one comes with a pause.
-    settings.networking.error_backoffs = (0.2, 1, 2)
-    settings.queueing.idle_timeout = 0.1
-    settings.queueing.exit_timeout = 1.0
-    return settings
+def _note_leftover(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Note, without its text, what a task of kopf that ended with the others told to nobody."""
+    error = context.get("exception")
+    logger.info("kopf left a task behind: %s", type(error).__name__ if error else "unfinished")
 
 
 async def _connection_info(configuration: client.Configuration) -> kopf.ConnectionInfo:

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio import client
+from kubernetes.aio.config.config_exception import ConfigException
 
 from keyturn.domain.errors import ClusterUnavailableError, KeyturnError
 from keyturn.kube.connection import Connection
@@ -96,11 +97,7 @@ class KubeClient:
             raise _unreachable(error) from None
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise error_of(response.status, content, response.headers)
-        try:
-            answer: Json = json.loads(content)
-        except ValueError:
-            raise ClusterUnavailableError("the apiserver's answer was cut off") from None
-        return answer
+        return _parsed(content)
 
     @asynccontextmanager
     async def stream(self, path: str, *, accept: str) -> AsyncIterator[aiohttp.StreamReader]:
@@ -133,7 +130,10 @@ class KubeClient:
         return self._session
 
     async def _credentials(self) -> Mapping[str, str]:
-        settings = await self._configuration.auth_settings()
+        try:
+            settings = await self._configuration.auth_settings()
+        except (ConfigException, OSError):
+            raise ClusterUnavailableError("the ServiceAccount's token cannot be read") from None
         bearer = settings.get("BearerToken")
         return {"Authorization": bearer["value"]} if bearer and bearer["value"] else {}
 
@@ -158,6 +158,16 @@ class KubeClient:
             # Requests and watches under way finish first; the last but one has long been idle.
             while len(self._retired) > 1:
                 await self._retired.pop(0).close()
+
+
+def _parsed(content: bytes) -> Json:
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        raise ClusterUnavailableError("the apiserver's answer was cut off") from None
+    if not isinstance(answer, dict):
+        raise ClusterUnavailableError("the apiserver's answer is not an object")
+    return answer
 
 
 def _unreachable(error: BaseException) -> ClusterUnavailableError:

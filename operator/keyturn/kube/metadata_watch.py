@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import aiohttp
+
 from keyturn.domain.errors import ClusterUnavailableError, KeyturnError, NotFoundError
 from keyturn.kube.client import Json, KubeClient, query
+from keyturn.observability.failures import describe
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +27,8 @@ PAGE = 500
 SILENCE = 90.0
 """Seconds without a line after which a watch is taken for dead; a bookmark comes each minute."""
 FIRST_DELAY, LAST_DELAY = 0.2, 15.0
+STEADY = 30.0
+"""After so many seconds of watching, the next delay is a first one again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,14 @@ class MetadataWatch:
         selector: str | None = None,
         on_listed: Callable[[list[Sighting], int], Awaitable[None]],
         on_change: Callable[[Sighting], None],
+        silence: float = SILENCE,
     ) -> None:
         self._kube = kube
         self._path = path
         self._selector = selector
         self._on_listed = on_listed
         self._on_change = on_change
+        self._silence = silence
         self._version = ""
         self.listed = asyncio.Event()
         self.heard_at = time.monotonic()
@@ -83,15 +90,29 @@ class MetadataWatch:
         """Follow until cancelled; every trouble is waited out."""
         delay = FIRST_DELAY
         while True:
-            try:
-                if not self._version:
-                    await self._list()
-                await self._watch()
+            began = time.monotonic()
+            end = await self._follow()
+            if time.monotonic() - began > STEADY:
                 delay = FIRST_DELAY
-            except KeyturnError as error:
-                logger.info("watch of %s: %s; again in %.1f s", self._path, error.message, delay)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, LAST_DELAY)
+            logger.info("watch of %s: %s; again in %.1f s", self._path, end, delay)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LAST_DELAY)
+
+    async def _follow(self) -> str:
+        """Follow until the stream ends; say what ended it."""
+        try:
+            if not self._version:
+                await self._list()
+            await self._watch()
+        except KeyturnError as error:
+            return error.message
+        # What an apiserver has never sent, or a fault of our own: an eye that closes for ever is
+        # worse than one that looks again.
+        except Exception as error:  # noqa: BLE001
+            self._version = ""
+            logger.critical("watch of %s failed: %s", self._path, describe(error))
+            return "it failed unexpectedly"
+        return "the stream ended"
 
     async def _list(self) -> None:
         found: list[Sighting] = []
@@ -122,10 +143,7 @@ class MetadataWatch:
         )
         try:
             async with self._kube.stream(path, accept=METADATA) as lines:
-                while True:
-                    line = await asyncio.wait_for(lines.readline(), SILENCE)
-                    if not line:
-                        return
+                while line := await self._line_of(lines):
                     self.heard_at = time.monotonic()
                     self._take(line)
         except ClusterUnavailableError as error:
@@ -135,6 +153,11 @@ class MetadataWatch:
         except NotFoundError:
             self._version = ""
             raise
+
+    async def _line_of(self, lines: aiohttp.StreamReader) -> bytes:
+        try:
+            async with asyncio.timeout(self._silence):
+                return await lines.readline()
         except TimeoutError:
             raise ClusterUnavailableError("the watch fell silent") from None
 

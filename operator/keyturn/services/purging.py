@@ -23,10 +23,13 @@ class Purging:
         """Purge until cancelled."""
         while True:
             wait = LONGEST_WAIT
+            # Forgotten before the look, not after it: a deletion in between must end the wait.
+            self._lifecycle.deleted.clear()
             try:
                 await self._lifecycle.purge_due()
                 self._warned = False
-                wait = await self._lifecycle.next_purge_in() or LONGEST_WAIT
+                due_in = await self._lifecycle.next_purge_in()
+                wait = LONGEST_WAIT if due_in is None else due_in
             except InvalidParameterError as error:
                 if not self._warned:
                     logger.error("nothing is purged: %s", error.message)  # noqa: TRY400 - no bug of ours
@@ -34,10 +37,8 @@ class Purging:
             except KeyturnError as error:
                 logger.info("the purge waits: %s", error.message)
                 wait = 60.0
-            self._lifecycle.deleted.clear()
             try:
-                await asyncio.wait_for(
-                    self._lifecycle.deleted.wait(), min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)
-                )
+                async with asyncio.timeout(min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)):
+                    await self._lifecycle.deleted.wait()
             except TimeoutError:
                 continue

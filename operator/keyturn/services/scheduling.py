@@ -8,6 +8,9 @@ from collections.abc import Callable, Hashable
 
 logger = logging.getLogger(__name__)
 
+SLACK = 64
+"""So few dead entries are not worth a sweep."""
+
 
 class Scheduler:
     """Calls back at due times; one heap and one task, however many there are.
@@ -30,6 +33,7 @@ class Scheduler:
         number = next(self._numbers)
         self._due[subject] = (when, number, act)
         heapq.heappush(self._heap, (when, number, subject))
+        self._sweep()
         if self._heap[0][1] == number:
             self._changed.set()
 
@@ -45,9 +49,16 @@ class Scheduler:
             self._act(loop.time())
             wait = self._heap[0][0] - loop.time() if self._heap else None
             try:
-                await asyncio.wait_for(self._changed.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
+
+    def _sweep(self) -> None:
+        """Drop what was cancelled or replaced, once that is most of the heap."""
+        if len(self._heap) > 2 * len(self._due) + SLACK:
+            self._heap = [(when, number, s) for s, (when, number, _) in self._due.items()]
+            heapq.heapify(self._heap)
 
     def _act(self, now: float) -> None:
         while self._heap and self._heap[0][0] <= now:

@@ -44,6 +44,7 @@ class Sightings:
         if place in self._writing:
             self._writing[place] = True
             return False
+        self._forget_if_over(place)
         return True
 
     def begin(self, place: Place) -> None:
@@ -78,8 +79,14 @@ class Sightings:
                 continue
             if seen.present and seen.resource_version <= version:
                 self._seen[place] = Seen(seen.uid, version, present=False)
+                self._forget_if_over(place)
                 news.add(place)
         return news
+
+    def _forget_if_over(self, place: Place) -> None:
+        """Forget a native Secret that is gone, and into which nobody projects any more."""
+        if not self._seen[place].present and place not in self._projectors:
+            del self._seen[place]
 
     def is_as_written(self, place: Place, uid: str, resource_version: str) -> bool:
         """Tell whether nobody touched the Secret since that write."""

@@ -9,16 +9,21 @@ from keyturn.domain.errors import (
     ClusterUnavailableError,
     InvalidError,
     KeyturnError,
+    UnavailableError,
 )
 from keyturn.kube.facts import wait_hint
 from keyturn.observability.failures import describe
 from keyturn.services.reconciling import Reconciler
-from keyturn.services.workqueue import Work, WorkQueue
+from keyturn.services.workqueue import LAST_BACKOFF, Work, WorkQueue
 
 logger = logging.getLogger(__name__)
 
 FINAL = (InvalidError, AwaitingInputError)
 """Errors that only news can mend: an edit of the resource, or a value that somebody puts."""
+
+OUTAGE_BACKOFF = 30.0
+"""The longest pause while the cluster or the store does not answer: when it is back, nobody tells
+the keys that wait, so that none may sleep for the minutes that a broken secret does."""
 
 
 class Workers:
@@ -51,16 +56,25 @@ class Workers:
                 del self._busy[number]
 
     async def _reconcile(self, work: Work) -> None:
-        failed, wait = True, 0.0
+        failed, wait, at_most = True, 0.0, LAST_BACKOFF
         try:
             error = await self._reconciler.reconcile(work)
             failed = error is not None and not isinstance(error, FINAL)
         except ClusterUnavailableError as problem:
-            wait = wait_hint(problem)
+            wait, at_most = wait_hint(problem), OUTAGE_BACKOFF
             logger.info("%s waits for the cluster: %s", work.name, problem.message)
+        except UnavailableError as problem:
+            at_most = OUTAGE_BACKOFF
+            logger.warning("%s has to wait: %s", work.name, problem.message)
         except KeyturnError as problem:
             logger.warning("%s cannot be reconciled: %s", work.name, problem.message)
         except Exception as problem:  # noqa: BLE001 - one broken secret must not end the rest
             logger.critical("%s failed unexpectedly: %s", work.name, describe(problem))
         finally:
-            self._queue.done(work.name, failed=failed, wait=wait, is_echo=self._reconciler.is_echo)
+            self._queue.done(
+                work.name,
+                failed=failed,
+                wait=wait,
+                at_most=at_most,
+                is_echo=self._reconciler.is_echo,
+            )

@@ -76,11 +76,13 @@ class WorkQueue:
         *,
         failed: bool = False,
         wait: float = 0.0,
+        at_most: float = LAST_BACKOFF,
         is_echo: Callable[[SecretName, dict[str, Any]], bool] = lambda _, __: False,
     ) -> None:
         """Give a key back; after a failure it comes again, after at least `wait` seconds.
 
-        `is_echo` tells whether what was heard of it meanwhile is only our own write.
+        The pause grows with each failure in a row, up to `at_most`. `is_echo` tells whether what
+        was heard of the key meanwhile is only our own write.
         """
         self._working.discard(name)
         if not failed:
@@ -93,7 +95,7 @@ class WorkQueue:
         elif failed:
             count = self._failures.get(name, 0)
             self._failures[name] = count + 1
-            backoff = min(FIRST_BACKOFF * 2.0 ** min(count, 16), LAST_BACKOFF)
+            backoff = min(FIRST_BACKOFF * 2.0 ** min(count, 16), at_most)
             jittered = backoff * (0.5 + randbelow(1000) / 2000)
             self._scheduler.after(max(wait, jittered), name, lambda: self.put(name))
 

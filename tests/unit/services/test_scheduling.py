@@ -66,3 +66,30 @@ async def test_a_hundred_thousand_due_times_need_no_task_each(scheduler: Schedul
 
     assert len(scheduler) == 100_000
     assert len(asyncio.all_tasks()) == before
+
+
+async def test_what_was_cancelled_or_replaced_takes_no_room(scheduler: Scheduler) -> None:
+    scheduler.after(3600, "kept", lambda: None)
+
+    for _ in range(10_000):
+        scheduler.after(3600, "again and again", lambda: None)
+        scheduler.cancel("again and again")
+
+    assert len(scheduler) == 1
+    assert len(scheduler._heap) < 200
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_it_ends_when_it_is_cancelled_just_as_something_comes(turns: int) -> None:
+    scheduler = Scheduler()
+    scheduler.after(3600, "later", lambda: None)
+    running = asyncio.create_task(scheduler.run())
+    await asyncio.sleep(0.01)
+
+    scheduler.after(0, "now", lambda: None)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+
+    await asyncio.wait([running], timeout=5)
+    assert running.cancelled()
