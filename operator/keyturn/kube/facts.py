@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Generic, TypeVar
 
 from keyturn.domain.errors import ClusterUnavailableError, DeniedError, NotFoundError
+from keyturn.domain.secret import SecretName
 from keyturn.kube.client import Json, KubeClient
-from keyturn.kube.managed_secrets import CRD
+from keyturn.kube.managed_secrets import CRD, collection
 from keyturn.kube.metadata_watch import METADATA
 
 T = TypeVar("T")
+
+PAUSE = 1.0
+"""Seconds between two looks for a CRD that is missing."""
 
 CLUSTER_NAMESPACE = "kube-system"
 POLICIES = ("keyturn-cage", "keyturn-author")
@@ -55,7 +60,7 @@ class ClusterFacts:
         self._namespaces = Coalesced(self._namespace_uid)
         self._crds = Coalesced(self._crd_uid)
         self._known_crd_uid = ""
-        self._bindings = Coalesced(self._author_policy_bound)
+        self._bindings = Coalesced(self._bound_since)
 
     async def cluster_uid(self) -> str:
         """Return the UID of the namespace kube-system, which names the cluster."""
@@ -75,9 +80,33 @@ class ClusterFacts:
             raise ClusterUnavailableError(f"the CRD {CRD} is not installed; apply crds/ first")
         return self._known_crd_uid
 
-    async def author_policy_bound(self) -> bool:
-        """Tell whether authors of ManagedSecrets are checked at admission."""
-        return await self._bindings.get(POLICIES[1])
+    async def served(self) -> None:
+        """Wait until the cluster serves ManagedSecrets: the CRD may come after the operator."""
+        while not await self._is_served():  # noqa: ASYNC110 - the event is in the cluster
+            await asyncio.sleep(PAUSE)
+
+    async def _is_served(self) -> bool:
+        try:
+            return await self.crd_uid() is not None
+        except ClusterUnavailableError:
+            return False
+        except DeniedError:
+            # Nobody may tell; whoever waits for the kind has to try.
+            return True
+
+    async def author_checked(self, name: SecretName) -> bool:
+        """Tell whether the author of a ManagedSecret was checked when it was made.
+
+        The policy looks at what is written while it is bound. What stood there before was written
+        by nobody knows whom, and stays so when the policy comes.
+        """
+        bound_since = await self._bindings.get(POLICIES[1])
+        if bound_since is None:
+            return False
+        answer = await self._kube.request(
+            "GET", f"{collection(name.namespace)}/{name.name}", accept=METADATA
+        )
+        return _made_at(answer) > bound_since
 
     async def _namespace_uid(self, name: str) -> str:
         answer = await self._kube.request("GET", f"/api/v1/namespaces/{name}", accept=METADATA)
@@ -94,15 +123,33 @@ class ClusterFacts:
         self._known_crd_uid = str(crd["metadata"]["uid"])
         return self._known_crd_uid
 
-    async def _author_policy_bound(self, name: str) -> bool:
+    async def _bound_since(self, name: str) -> datetime | None:
+        """Tell since when a policy is enforced everywhere; None if it is not."""
         try:
             binding = await self._kube.request(
                 "GET", f"{_ADMISSION}/validatingadmissionpolicybindings/{name}"
             )
-            await self._kube.request("GET", f"{_ADMISSION}/validatingadmissionpolicies/{name}")
+            policy = await self._kube.request(
+                "GET", f"{_ADMISSION}/validatingadmissionpolicies/{name}"
+            )
         except (NotFoundError, DeniedError):
-            return False
-        return "Deny" in (binding["spec"].get("validationActions") or [])
+            return None
+        if not _denies(binding["spec"], name) or policy["spec"].get("failurePolicy") == "Ignore":
+            return None
+        return max(_made_at(binding), _made_at(policy))
+
+
+def _denies(binding: Json, policy: str) -> bool:
+    """Tell whether a binding lets a policy refuse, in every namespace."""
+    return (
+        binding.get("policyName") == policy
+        and "Deny" in (binding.get("validationActions") or ())
+        and not binding.get("matchResources")
+    )
+
+
+def _made_at(resource: Json) -> datetime:
+    return datetime.fromisoformat(resource["metadata"]["creationTimestamp"])
 
 
 def _is(resource: Json, condition: str) -> bool:

@@ -8,18 +8,16 @@ from keyturn.domain.managed_secret import (
     MAX_KEY,
     RESERVED_NAMES,
     CreationPolicy,
-    Generate,
     Literal,
     ManagedSecret,
     ManagedSecretSpec,
-    SecretKey,
-    Source,
     Target,
+    gives_rights,
+    secrets_named_by,
 )
 
 MAX_TEXT_BYTES = 64 * 1024
 
-_REFUSED_TYPES = frozenset({"kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"})
 _REFUSED_DOMAINS = ("keyturn.dev", "kubernetes.io", "k8s.io", "helm.sh", "argocd.argoproj.io")
 _ALLOWED_LABELS = frozenset({"argocd.argoproj.io/secret-type"})
 _REFUSED_LABELS = frozenset({"app.kubernetes.io/managed-by"})
@@ -75,7 +73,7 @@ def _check_target(target: Target, spec: ManagedSecretSpec) -> None:
 
 def _check_template(target: Target, field: str) -> None:
     template = target.template
-    if template.type in _REFUSED_TYPES or template.type.startswith("helm.sh/"):
+    if gives_rights(template.type):
         raise invalid(
             f"{field}.template.type", f"cannot be {template.type}: such a Secret gives rights"
         )
@@ -133,7 +131,7 @@ def _check_sources(resource: ManagedSecret) -> None:
     }
     for entry in resource.spec.data:
         field = f"spec.data[{entry.key}]"
-        for name in _read_secrets(entry.source):
+        for name in secrets_named_by(entry.source):
             if name in RESERVED_NAMES:
                 raise invalid(field, f"cannot read {name}: it is reserved for Keyturn itself")
             if name in made_here:
@@ -142,10 +140,3 @@ def _check_sources(resource: ManagedSecret) -> None:
                     f"reads the Secret {name}, which this resource writes; to take over what "
                     "stands there write a generate or input source and adoptionPolicy: Import",
                 )
-
-
-def _read_secrets(source: Source) -> Iterator[str]:
-    if isinstance(source, SecretKey):
-        yield source.name
-    if isinstance(source, Generate) and isinstance(source.parameters.get("caSecretRef"), dict):
-        yield str(source.parameters["caSecretRef"].get("name"))

@@ -14,13 +14,8 @@ from pydantic.alias_generators import to_camel
 from keyturn.domain.managed_secret import DEFAULT_HISTORY_LIMIT, KEY_PATTERN, MAX_KEY
 
 Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN, max_length=MAX_KEY)]
-ObjectName = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        max_length=253,
-    ),
-]
+OBJECT_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
 
 
 class Model(BaseModel):

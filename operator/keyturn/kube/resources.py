@@ -46,6 +46,8 @@ def parse(
     metadata = resource.metadata
     if metadata.namespace == operator_namespace:
         raise invalid("metadata.namespace", "is the operator's own; use another namespace")
+    if metadata.namespace in domain.CLUSTER_NAMESPACES:
+        raise invalid("metadata.namespace", "is the cluster's own; use another namespace")
     parsed = domain.ManagedSecret(
         name=SecretName(metadata.namespace, metadata.name),
         uid=metadata.uid,

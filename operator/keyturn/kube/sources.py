@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from keyturn.domain.errors import DeniedError, SourceNotFoundError
@@ -10,6 +11,7 @@ from keyturn.domain.payload import SecretValue
 from keyturn.domain.secret import SecretName
 from keyturn.kube.client import Json, KubeClient
 from keyturn.kube.errors import ObjectNotFoundError
+from keyturn.kube.resource_schema import OBJECT_NAME
 
 ALLOW = "keyturn.dev/allow"
 """The annotation by which the owner of a native Secret lets a ManagedSecret use it."""
@@ -20,19 +22,23 @@ def is_allowed(annotations: Mapping[str, str], resource: str) -> bool:
     return resource in (name.strip() for name in annotations.get(ALLOW, "").split(","))
 
 
+_OBJECT_NAME = re.compile(OBJECT_NAME.removesuffix("$"))
+
+
 class Sources:
     """Reads ConfigMaps and native Secrets that resources name; keeps nothing.
 
     Whether the author of a resource may read a Secret is checked at admission, by the policy
-    keyturn-author. Where that is not bound, only the owner's opt-in opens a Secret to a resource:
-    otherwise whoever may write a ManagedSecret could read every Secret of the namespace by it.
+    keyturn-author. Where that is not bound, or was not when the resource was made, only the
+    owner's opt-in opens a Secret to it: otherwise whoever may write a ManagedSecret could read
+    every Secret of the namespace by it.
     """
 
     def __init__(
         self,
         kube: KubeClient,
         *,
-        author_checked: Callable[[], Awaitable[bool]],
+        author_checked: Callable[[SecretName], Awaitable[bool]],
         operator_namespace: str,
     ) -> None:
         self._kube = kube
@@ -47,14 +53,20 @@ class Sources:
             DeniedError: the Secret may not be read for this resource.
         """
         if isinstance(source, SecretKey):
-            return _picked(await self.native_secret(resource, source.name), source)
+            values = await self.native_secret(resource, source.name, seen_at_admission=True)
+            return _picked(values, source)
         config_map = await self._get("configmaps", resource.namespace, source.name)
         texts = config_map.get("data") or {}
         values = {key: SecretValue(text.encode()) for key, text in texts.items()}
         return _picked({**values, **_decoded(config_map.get("binaryData"))}, source)
 
-    async def native_secret(self, resource: SecretName, name: str) -> dict[str, SecretValue]:
+    async def native_secret(
+        self, resource: SecretName, name: str, *, seen_at_admission: bool
+    ) -> dict[str, SecretValue]:
         """Read all values of a native Secret.
+
+        `seen_at_admission` tells whether the resource names it where the policy keyturn-author
+        looks; where it does not look, only the opt-in counts.
 
         Raises:
             SourceNotFoundError: there is none of that name.
@@ -62,9 +74,15 @@ class Sources:
         """
         if name in RESERVED_NAMES or resource.namespace == self._operator_namespace:
             raise DeniedError(f"the Secret {name!r} is Keyturn's own and cannot be a source")
+        # A generator of another package may ask for anything, as for the path of another namespace.
+        if not _OBJECT_NAME.fullmatch(name):
+            raise SourceNotFoundError(f"no Secret can have the name {name!r}")
         secret = await self._get("secrets", resource.namespace, name)
         annotations = secret["metadata"].get("annotations") or {}
-        if not is_allowed(annotations, resource.name) and not await self._author_checked():
+        is_open = is_allowed(annotations, resource.name) or (
+            seen_at_admission and await self._author_checked(resource)
+        )
+        if not is_open:
             raise DeniedError(
                 f"the Secret {name!r} is not open to this resource; its owner can run: kubectl "
                 f"annotate secret {name} -n {resource.namespace} {ALLOW}={resource.name}"

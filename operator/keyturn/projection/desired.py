@@ -11,6 +11,7 @@ from keyturn.domain.managed_secret import MAX_KEY, CreationPolicy, Target, is_ke
 from keyturn.domain.payload import Payload, SecretValue
 from keyturn.domain.secret import SecretName
 from keyturn.domain.stage import Stage, Stages
+from keyturn.domain.version import Version
 from keyturn.projection import marks, template
 from keyturn.projection.secret_types import check_type
 
@@ -78,12 +79,12 @@ def desired_native_secret(
     payloads: Mapping[Stage, Payload],
     identity: Identity,
     *,
-    version: int,
+    version: Version | None,
     merging: bool = False,
 ) -> DesiredNativeSecret:
     """Render a target.
 
-    A stage that no version holds has no keys. `version` is the number of the Current one;
+    A stage that no version holds has no keys. `version` is the Current one, if there is one;
     `merging` tells whether the keys go into a native Secret that somebody else made.
 
     Raises:
@@ -215,7 +216,7 @@ def _labels(target: Target, identity: Identity, *, merging: bool) -> dict[str, s
 
 
 def _annotations(
-    target: Target, identity: Identity, version: int, *, merging: bool
+    target: Target, identity: Identity, version: Version | None, *, merging: bool
 ) -> dict[str, str]:
     if merging:
         # Several resources may merge into one Secret; each its own version here, and they would
@@ -224,5 +225,6 @@ def _annotations(
     return {
         **target.template.annotations,
         marks.STORE_ID: str(identity.store_id),
-        marks.VERSION: str(version),
+        marks.VERSION: str(version.number if version else 0),
+        **({marks.VERSION_ID: str(version.id)} if version else {}),
     }

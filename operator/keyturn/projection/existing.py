@@ -17,7 +17,10 @@ MANAGER_PREFIX = "keyturn-"
 
 @dataclass(frozen=True, slots=True)
 class ExistingNativeSecret:
-    """The metadata of a native Secret. `managers` tells who wrote each data key, where known."""
+    """The metadata of a native Secret, and its type where it was read.
+
+    `managers` tells who wrote each data key, where known.
+    """
 
     uid: str
     resource_version: str = ""
@@ -26,6 +29,8 @@ class ExistingNativeSecret:
     controller_kind: str = ""
     controller_name: str = ""
     managers: Mapping[str, str] = field(default_factory=dict)
+    managed_fields: Sequence[Mapping[str, Any]] = ()
+    type: str = ""
     deleting: bool = False
 
     @classmethod
@@ -47,6 +52,8 @@ class ExistingNativeSecret:
             controller_kind=controller.get("kind", ""),
             controller_name=controller.get("name", ""),
             managers=unknown | dict(_managers(metadata.get("managedFields") or ())),
+            managed_fields=metadata.get("managedFields") or (),
+            type=item.get("type", ""),
             deleting="deletionTimestamp" in metadata,
         )
 
@@ -69,6 +76,11 @@ class ExistingNativeSecret:
         return int(text) if _VERSION.fullmatch(text) else 0
 
     @property
+    def version_id(self) -> str:
+        """The id of the version that it shows; empty where it does not say."""
+        return self.annotations.get(marks.VERSION_ID, "")
+
+    @property
     def is_to_be_taken_over(self) -> bool:
         """Tell whether a person asked to make the values that stand there the next version."""
         return self.annotations.get(marks.VERSION) == marks.TAKE_OVER
@@ -77,6 +89,15 @@ class ExistingNativeSecret:
         """Tell whether its owner lets the ManagedSecret of that name take or fill it."""
         allowed = self.annotations.get(marks.ALLOW, "")
         return name in (part.strip() for part in allowed.split(","))
+
+    def metadata_of(self, manager: str, section: str) -> frozenset[str]:
+        """Name the `labels` or the `annotations` that a field manager wrote."""
+        written = (
+            (entry.get("fieldsV1") or {}).get("f:metadata", {}).get(f"f:{section}", {})
+            for entry in self.managed_fields
+            if entry.get("manager") == manager
+        )
+        return frozenset(name.removeprefix("f:") for fields in written for name in fields)
 
     def is_controlled_by_other(self, name: str) -> bool:
         """Tell whether a controller other than the ManagedSecret of that name holds it."""

@@ -11,6 +11,8 @@ IDENTITY: Final = "keyturn.dev/secret-id"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 STORE_ID: Final = "keyturn.dev/store-id"
 VERSION: Final = "keyturn.dev/version"
+VERSION_ID: Final = "keyturn.dev/version-id"
+"""Annotation: the id of that version; of two copies of a store each may give a number anew."""
 
 TAKE_OVER: Final = "import"
 """A person writes this for the version to have the values that stand there made the next one."""

@@ -5,12 +5,12 @@ else is never written without the opt-in of its owner, and what is ours is never
 store that knows less than the cluster does.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from keyturn.domain.managed_secret import AdoptionPolicy, CreationPolicy, Target
+from keyturn.domain.managed_secret import AdoptionPolicy, CreationPolicy, Target, gives_rights
 from keyturn.domain.secret import Projected, SecretName
 from keyturn.domain.version import Version, VersionReason
 from keyturn.projection import marks
@@ -61,11 +61,12 @@ class Decision:
 class Facts:
     """What was gathered about a target of a secret.
 
-    `newest` is the number of the newest version that the store holds, 0 for none. `claimed_by` is
-    the secret that holds a claim in the way of ours; `labelled` the one that the store knows by
-    the label of the native Secret, if it is not this one. `is_shown` tells whether any target of
-    the secret was ever written. `keys` are those that would be written. `needs_recreation` is what
-    `drift.needs_recreation` said, where the native Secret was read.
+    `newest` is the number of the newest version that the store holds, 0 for none; `held` are the
+    ids of those that it holds, by number. `claimed_by` is the secret that holds a claim in the way
+    of ours; `labelled` the one that the store knows by the label of the native Secret, if it is
+    not this one. `is_shown` tells whether any target of the secret was ever written. `keys` are
+    those that would be written. `needs_recreation` is what `drift.needs_recreation` said, where
+    the native Secret was read. `author_checked` tells that the author may write the targets.
     """
 
     target: Target
@@ -74,6 +75,7 @@ class Facts:
     adoption: AdoptionPolicy = AdoptionPolicy.FAIL
     current: Version | None = None
     newest: int = 0
+    held: Mapping[int, UUID] = field(default_factory=dict)
     projected: Projected | None = None
     is_shown: bool = False
     claimed_by: SecretName | None = None
@@ -81,6 +83,7 @@ class Facts:
     keys: Collection[str] = ()
     rendered_from: str = ""
     needs_recreation: bool = False
+    author_checked: bool = False
 
     @property
     def policy(self) -> CreationPolicy:
@@ -124,6 +127,11 @@ def _absent(facts: Facts) -> Decision:
 def _present(facts: Facts, existing: ExistingNativeSecret) -> Decision:
     if _is_ours(facts, existing):
         return _ours(facts, existing)
+    if gives_rights(existing.type):
+        return _owned_by_other(
+            f"{_what(facts)} is a login to the cluster or a record of Helm, which Keyturn never "
+            "writes; write another name in spec.targets"
+        )
     if existing.is_made_by_keyturn:
         return _made_for_another(facts, existing)
     if facts.policy in (CreationPolicy.MERGE, CreationPolicy.CREATE_OR_MERGE):
@@ -142,13 +150,24 @@ def _ours(facts: Facts, existing: ExistingNativeSecret) -> Decision:
     """Decide about one that we made; it stays so even where the policy has become Merge."""
     if facts.current is None or existing.is_to_be_taken_over:
         return Decision(Action.IMPORT_LOST_STORE)
-    if existing.version > facts.newest:
+    if not _is_held(facts, existing):
         return _rolled_back(facts, existing)
     if facts.policy is CreationPolicy.OWNER and existing.is_controlled_by_other(facts.name.name):
         return _controlled(facts, existing)
     if facts.needs_recreation:
         return _recreate(facts)
     return Decision(Action.NOTHING if _is_unchanged(facts, existing) else Action.APPLY)
+
+
+def _is_held(facts: Facts, existing: ExistingNativeSecret) -> bool:
+    """Tell whether the store knows the version that is shown; an old one may be destroyed since.
+
+    A store that was restored from an older copy gives the same numbers anew, with other ids.
+    """
+    if existing.version > facts.newest:
+        return False
+    held = facts.held.get(existing.version)
+    return held is None or existing.version_id in ("", str(held))
 
 
 def _rolled_back(facts: Facts, existing: ExistingNativeSecret) -> Decision:
@@ -158,10 +177,15 @@ def _rolled_back(facts: Facts, existing: ExistingNativeSecret) -> Decision:
     )
     return _refuse(
         RefusalReason.STORE_ROLLBACK,
-        f"{_what(facts)} shows version {existing.version}, and the store ends at version "
-        f"{facts.newest}: it is older than the cluster. Restore a newer store, or make the values "
-        f"of the Secret the next version: {take_over}",
+        f"{_what(facts)} shows {_shown(facts, existing)}: it is older than the cluster. Restore a "
+        f"newer store, or make the values of the Secret the next version: {take_over}",
     )
+
+
+def _shown(facts: Facts, existing: ExistingNativeSecret) -> str:
+    if existing.version > facts.newest:
+        return f"version {existing.version}, and the store ends at version {facts.newest}"
+    return f"another version {existing.version} than the store holds"
 
 
 def _recreate(facts: Facts) -> Decision:
@@ -183,11 +207,22 @@ def _made_for_another(facts: Facts, existing: ExistingNativeSecret) -> Decision:
     if existing.is_controlled_by_other(facts.name.name):
         return _controlled(facts, existing)
     if facts.policy is not CreationPolicy.MERGE and facts.has_imported_at_most:
-        return Decision(Action.IMPORT_LOST_STORE)
+        return _import_lost_store(facts, existing)
     return _owned_by_other(
         f"{_what(facts)} was made by Keyturn for a secret that this store does not know, "
         f"{existing.secret_id}. Restore the store that knows it, or, when its values are needed "
         f"no more: {_delete_command(facts)}"
+    )
+
+
+def _import_lost_store(facts: Facts, existing: ExistingNativeSecret) -> Decision:
+    """Take back what a lost store left behind: not every resource that names it may."""
+    is_its_controller = bool(existing.controller_kind)
+    if is_its_controller or facts.author_checked or existing.allows(facts.name.name):
+        return Decision(Action.IMPORT_LOST_STORE)
+    return _owned_by_other(
+        f"{_what(facts)} was made by Keyturn for a secret that this store does not know; to take "
+        f"its values over, let its owner run: {_allow_command(facts)}"
     )
 
 
@@ -201,6 +236,12 @@ def _merge(facts: Facts, existing: ExistingNativeSecret) -> Decision:
     taken = _taken_keys(facts, existing, is_known=is_known)
     if taken:
         return _merge_into_taken(facts, taken)
+    marked = _taken_metadata(facts, existing)
+    if marked:
+        return _owned_by_other(
+            f"the {marked[0]} of {_what(facts)} is somebody else's; leave it out of "
+            f"spec.targets[{facts.target.name}].template.metadata"
+        )
     if facts.needs_recreation:
         return _refuse(
             RefusalReason.CANNOT_CHANGE,
@@ -220,6 +261,22 @@ def _taken_keys(
         (key, existing.managers[key])
         for key in sorted(facts.keys)
         if key not in ours and existing.managers.get(key, manager) != manager
+    ]
+
+
+def _taken_metadata(facts: Facts, existing: ExistingNativeSecret) -> list[str]:
+    """List what the template's metadata would change of what others wrote."""
+    manager = f"{MANAGER_PREFIX}{facts.secret_id}"
+    template = facts.target.template
+    return [
+        f"{section[:-1]} {name}"
+        for section, wanted, stands in (
+            ("labels", template.labels, existing.labels),
+            ("annotations", template.annotations, existing.annotations),
+        )
+        for name in sorted(wanted)
+        if stands.get(name, wanted[name]) != wanted[name]
+        and name not in existing.metadata_of(manager, section)
     ]
 
 

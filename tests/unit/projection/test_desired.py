@@ -1,5 +1,6 @@
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import FrameType
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from keyturn.domain.managed_secret import (
 from keyturn.domain.payload import Payload, SecretValue
 from keyturn.domain.secret import SecretName
 from keyturn.domain.stage import Stage, Stages
+from keyturn.domain.version import Version, VersionReason
 from keyturn.projection.desired import (
     MAX_NATIVE_BYTES,
     DesiredNativeSecret,
@@ -27,6 +29,7 @@ from keyturn.projection.desired import (
 )
 
 IDENTITY = Identity(UUID(int=1), UUID(int=2), SecretName("shop", "orders-db"), "resource-uid")
+SEVENTH = Version(7, UUID(int=3), datetime(2030, 1, 1, tzinfo=UTC), VersionReason.CREATED, "local")
 BOTH_STAGES = (ProjectedStage(Stage.CURRENT), ProjectedStage(Stage.PREVIOUS, "_previous"))
 
 
@@ -44,7 +47,7 @@ def desired(
     payloads = {Stage.CURRENT: current}
     if previous is not None:
         payloads[Stage.PREVIOUS] = previous
-    return desired_native_secret(target, payloads, IDENTITY, version=7, merging=merging)
+    return desired_native_secret(target, payloads, IDENTITY, version=SEVENTH, merging=merging)
 
 
 def shown(secret: DesiredNativeSecret) -> dict[str, str]:
@@ -74,6 +77,7 @@ def test_it_carries_our_marks_and_those_of_the_template() -> None:
         "note": "x",
         "keyturn.dev/store-id": str(UUID(int=2)),
         "keyturn.dev/version": "7",
+        "keyturn.dev/version-id": str(UUID(int=3)),
     }
 
 

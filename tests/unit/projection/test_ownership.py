@@ -50,6 +50,10 @@ def ours(**changes: object) -> ExistingNativeSecret:
     return replace(secret, **changes)  # type: ignore[arg-type]  # the fields vary by test
 
 
+def shown(number: int, version_id: UUID) -> dict[str, str]:
+    return {"keyturn.dev/version": str(number), "keyturn.dev/version-id": str(version_id)}
+
+
 def somebody_elses(**changes: object) -> ExistingNativeSecret:
     return replace(ExistingNativeSecret("u1", "5"), **changes)  # type: ignore[arg-type]  # as above
 
@@ -76,6 +80,18 @@ IMPORT = {"adoption": AdoptionPolicy.IMPORT}
             facts(CreationPolicy.CREATE_OR_MERGE), None, Action.CREATE, id="absent, may be made"
         ),
         pytest.param(facts(), ours(), Action.APPLY, id="ours, unknown what is in it"),
+        pytest.param(
+            facts(held={NEWEST: UUID(int=9)}),
+            ours(annotations=shown(NEWEST, UUID(int=9))),
+            Action.APPLY,
+            id="ours, of a version that the store holds",
+        ),
+        pytest.param(
+            facts(held={NEWEST: UUID(int=9)}),
+            ours(annotations=shown(NEWEST - 1, UUID(int=8))),
+            Action.APPLY,
+            id="ours, of a version that was destroyed since",
+        ),
         pytest.param(
             facts(projected=a_projection()), ours(), Action.NOTHING, id="ours, as it was written"
         ),
@@ -133,12 +149,16 @@ IMPORT = {"adoption": AdoptionPolicy.IMPORT}
         ),
         pytest.param(
             facts(**NEW),
-            ours(labels=made_for(OTHERS)),
+            ours(
+                labels=made_for(OTHERS),
+                controller_kind="ManagedSecret",
+                controller_name="orders-db",
+            ),
             Action.IMPORT_LOST_STORE,
             id="made from a lost store",
         ),
         pytest.param(
-            facts(current=IMPORTED, is_shown=True),
+            facts(current=IMPORTED, is_shown=True, author_checked=True),
             ours(labels=made_for(OTHERS)),
             Action.IMPORT_LOST_STORE,
             id="made from a lost store, the next target",
@@ -224,6 +244,13 @@ OWNED_BY_OTHER = RefusalReason.TARGET_OWNED_BY_OTHER
             RefusalReason.STORE_ROLLBACK,
             "kubectl annotate --overwrite secret -n shop app keyturn.dev/version=import",
             id="newer than the store",
+        ),
+        pytest.param(
+            facts(held={NEWEST: UUID(int=9)}),
+            ours(annotations=shown(NEWEST, UUID(int=8))),
+            RefusalReason.STORE_ROLLBACK,
+            "another version 7 than the store holds",
+            id="of the same number in another copy of the store",
         ),
         pytest.param(
             facts(),

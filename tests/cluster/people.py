@@ -1,0 +1,77 @@
+"""Who asks the apiserver: people with exactly the rights that a test gives them, the operator."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pykube
+
+from apiserver import Answer, Apiserver, a_managed_secret, core, managed_secrets
+from cluster.operating import eventually
+from keyturn_controlplane.cluster import ControlPlane
+
+Rule = Mapping[str, Sequence[str]]
+
+OPERATOR = "system:serviceaccount:keyturn-system:keyturn"
+
+_RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
+
+
+def may(verbs: str, resources: str, *names: str, group: str = "") -> Rule:
+    """Make a rule of RBAC, for some names or for all.
+
+    >>> may("get list", "secrets", "orders")["verbs"]
+    ['get', 'list']
+    """
+    rule = {"apiGroups": [group], "resources": resources.split(), "verbs": verbs.split()}
+    return {**rule, "resourceNames": names} if names else rule
+
+
+WRITES_RESOURCES = may("create update patch delete get", "managedsecrets", group="keyturn.dev")
+
+
+def a_person(apiserver: Apiserver, namespace: str, user: str, *rules: Rule) -> Apiserver:
+    """Return the apiserver as a person sees it who may write ManagedSecrets, and what `rules` say.
+
+    The right is there when this returns: the authorizer learns of a new role by a watch.
+    """
+    role = {"metadata": {"name": user}, "rules": [*rules, WRITES_RESOURCES]}
+    binding = {
+        "metadata": {"name": user},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    }
+    for plural, body in (("roles", role), ("rolebindings", binding)):
+        made = apiserver.request("POST", f"{_RBAC}/{namespace}/{plural}", body)
+        assert made.is_ok, made.message
+    person = apiserver.as_user(user)
+    eventually(lambda: person.may("create", "managedsecrets.keyturn.dev", namespace))
+    return person
+
+
+def the_operator(control_plane: ControlPlane) -> Apiserver:
+    """Return the apiserver as the operator sees it, by a token of its ServiceAccount."""
+    kubeconfig = control_plane.kubeconfig_for_service_account("keyturn-system", "keyturn")
+    return Apiserver(pykube.HTTPClient(pykube.KubeConfig.from_file(str(kubeconfig))))
+
+
+def wait_for_policies(apiserver: Apiserver, operator: Apiserver) -> None:
+    """Wait until both policies are enforced: that takes a moment after they were applied."""
+    unmarked = {"metadata": {"name": "unmarked"}}
+    reserved = managed_secrets("kube-public")
+
+    def is_refused(answer: Answer, by: str) -> bool:
+        return answer.is_forbidden and f"ValidatingAdmissionPolicy '{by}'" in answer.message
+
+    def are_enforced() -> bool:
+        written = operator.request("POST", core("secrets", "default"), unmarked, dryRun="All")
+        asked = apiserver.request("POST", reserved, a_managed_secret(), dryRun="All")
+        return is_refused(written, "keyturn-cage") and is_refused(asked, "keyturn-author")
+
+    eventually(are_enforced, within=30, what="both policies are enforced")
+
+
+def a_secret(name: str = "db", **more: Any) -> dict[str, Any]:
+    """Make a native Secret; `labels`, `annotations` and the like go into its metadata."""
+    inside = ("labels", "annotations", "ownerReferences", "finalizers", "managedFields", "uid")
+    metadata = {key: more.pop(key) for key in inside if key in more}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, **metadata}, **more}
