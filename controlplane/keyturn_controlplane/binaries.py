@@ -1,6 +1,7 @@
 """Where the binaries of a control plane come from: the environment, the cache, or a build."""
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ ASSETS = "KUBEBUILDER_ASSETS"
 """The variable by which projects of Kubernetes name a folder of binaries."""
 
 CONTROLLER_MANAGER = "kube-controller-manager"
-NAMES = ("etcd", "kubectl", "kube-apiserver", CONTROLLER_MANAGER)
+KUBECTL = "kubectl"
+NAMES = ("etcd", KUBECTL, "kube-apiserver", CONTROLLER_MANAGER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,21 @@ def find_or_build(
         return found
     built = Builder.create(environ, reporter).build([CONTROLLER_MANAGER])
     return Binaries(found.etcd, found.kubectl, found.kube_apiserver, built / CONTROLLER_MANAGER)
+
+
+def find_kubectl(environ: Mapping[str, str] = os.environ, reporter: Reporter | None = None) -> Path:
+    """Return kubectl alone, for a cluster that runs: that of PATH, else as `find_or_build` does.
+
+    Raises:
+        BinaryMissingError: KUBEBUILDER_ASSETS lacks it.
+        BuildFailedError: It could not be built.
+    """
+    on_path = shutil.which(KUBECTL, path=environ.get("PATH", ""))
+    if on_path is not None:
+        return Path(on_path)
+    if environ.get(ASSETS):
+        return find_or_build(environ, reporter).kubectl
+    return Builder.create(environ, reporter or Reporter()).build([KUBECTL]) / KUBECTL
 
 
 def _assets(folder: Path) -> Binaries:

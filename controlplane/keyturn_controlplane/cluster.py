@@ -87,12 +87,12 @@ class ControlPlane:
         self._undo.close()
 
     def _prepare(self, undo: ExitStack) -> None:
-        ports = undo.enter_context(ReservedPorts(3))
+        self._ports = undo.enter_context(ReservedPorts(3))
         self.folder = self._make_folder(undo)
         keep_folder = self._folder_to_keep is not None
         self._processes = undo.enter_context(Processes(self.folder, keep_folder=keep_folder))
         credentials = Credentials.create(self.folder / "certificates", datetime.now(UTC))
-        self._layout = components.Layout(self.folder, credentials, *ports.numbers)
+        self._layout = components.Layout(self.folder, credentials, *self._ports.numbers)
         self._etcd = Endpoint(self._layout.etcd_port, credentials.etcd_ca, credentials.etcd)
         self._apiserver = Endpoint(self._layout.apiserver_port, credentials.ca, credentials.admin)
         self.kubeconfig = kubeconfig.write_for_certificate(
@@ -114,6 +114,17 @@ class ControlPlane:
         self.start_apiserver()
         self._apply_crds()
         self._start_controller_manager()
+
+    def detach(self) -> int:
+        """Let it outlive this process, and the `with`.
+
+        Returns:
+            The id of the process that stops it, and removes its folder, on SIGTERM.
+        """
+        keeper = self._processes.detach()
+        self._undo.pop_all()  # All of that is the keeper's now.
+        self._ports.close()
+        return keeper
 
     def check(self) -> None:
         """Pass if every part runs.

@@ -4,7 +4,7 @@ It is run as a script with nothing but the standard library, in a session of its
 terminal is not for it. It does what single lines of JSON on its standard input say, answers each
 with one line, and when the input or the parent ends, by whatever cause, stops its children in the
 reverse order of their start and removes the folder. Should it be killed itself, the kernel kills
-its children (PR_SET_PDEATHSIG).
+its children (PR_SET_PDEATHSIG). Once it is told to detach, it stays until SIGTERM.
 """
 
 import argparse
@@ -45,32 +45,41 @@ class Keeper:
     def __init__(self) -> None:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._prepare = _die_with_the_keeper(os.getpid())
+        self.is_detached = False
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do what a request says and return its result; an `error` if it could not be done."""
         try:
-            match request["do"]:
-                case "start":
-                    return self._start(request["name"], request["argv"], request["log"])
-                case "exit_code":
-                    return {"exit_code": self._children[request["name"]].poll()}
-                case "stop":
-                    return self._stop(request["name"], request["grace"])
-                case other:
-                    return {"error": f"unknown request {other!r}"}
+            return self._do(request)
         except OSError as error:
             return {"error": error.strerror or str(error)}
+
+    def _do(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request["do"]:
+            case "start":
+                return self._start(request)
+            case "exit_code":
+                return {"exit_code": self._children[request["name"]].poll()}
+            case "stop":
+                return self._stop(request["name"], request["grace"])
+            case "detach":
+                self.is_detached = True
+                return {}
+            case other:
+                return {"error": f"unknown request {other!r}"}
 
     def stop_all(self) -> None:
         """Stop what still runs, the last one first."""
         for name in reversed(list(self._children)):
             self._stop(name, GRACE_SECONDS)
 
-    def _start(self, name: str, argv: list[str], log: str) -> dict[str, Any]:
+    def _start(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["name"]
         self._children.pop(name, None)  # A restarted process becomes the last one.
-        with Path(log).open("ab") as output:
+        with Path(request["log"]).open("ab") as output:
             self._children[name] = subprocess.Popen(
-                argv,
+                request["argv"],
+                env={**os.environ, **request["environ"]},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -114,6 +123,12 @@ def _on_termination(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit
 
 
+def _wait_for_termination() -> None:
+    # Blocked first: between a check and a pause a signal could be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.sigwait({signal.SIGTERM})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parent", type=int, required=True)
@@ -126,6 +141,9 @@ def main() -> None:
     try:
         for request in _requests(options.parent):
             print(json.dumps(keeper.answer(request)), flush=True)
+            if keeper.is_detached:
+                _wait_for_termination()
+                break
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,18 +30,22 @@ class Processes:
         self._logs = folder / "logs"
         self._logs.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
+        self._is_detached = False
         self._keeper = _start_keeper(folder, keep_folder=keep_folder)
         self._requests = cast("IO[bytes]", self._keeper.stdin)
         self._answers = cast("IO[bytes]", self._keeper.stdout)
 
-    def start(self, name: str, argv: Sequence[str | Path]) -> int:
-        """Start a process under a name and return its id.
+    def start(
+        self, name: str, argv: Sequence[str | Path], environ: Mapping[str, str] | None = None
+    ) -> int:
+        """Start a process under a name and return its id; it inherits nothing but PATH.
 
         Raises:
             ProcessFailedError: It could not even be started.
         """
         request = {"do": "start", "name": name, "argv": [str(argument) for argument in argv]}
-        answer = self._ask(request | {"log": str(self.log_file(name))})
+        log = str(self.log_file(name))
+        answer = self._ask(request | {"log": log, "environ": dict(environ or {})})
         if "error" in answer:
             raise ProcessFailedError(f"{name} does not start: {argv[0]}: {answer['error']}")
         return int(answer["pid"])
@@ -72,8 +76,23 @@ class Processes:
             lines = []
         return "\n".join(f"  {line}" for line in lines[-LOG_LINES:]) or "  (empty)"
 
+    def detach(self) -> int:
+        """Let the processes outlive this one.
+
+        Returns:
+            The id of the process that ends them all, and removes the folder, on SIGTERM.
+        """
+        self._ask({"do": "detach"})
+        with self._lock:
+            self._is_detached = True
+            self._requests.close()
+            self._answers.close()
+        return self._keeper.pid
+
     def close(self) -> None:
         """Stop every process in order and wait until they, and the folder, are gone."""
+        if self._is_detached:
+            return
         with self._lock:
             with suppress(BrokenPipeError):  # The keeper may be gone with a request unread.
                 self._requests.close()

@@ -9,6 +9,8 @@ from keyturn.domain import errors
 
 UNEXPECTED = 1
 INTERRUPTED = 130
+SIGNALLED = 128
+"""Added to the number of the signal that ended a command, as shells do."""
 
 EXIT_CODES: Mapping[type[errors.KeyturnError], int] = {
     errors.KeyturnError: UNEXPECTED,

@@ -8,6 +8,7 @@ import typer
 from typer.main import get_command
 
 from keyturn.cli import changing, exits, reading, running
+from keyturn.cli.demo.command import demo
 from keyturn.domain.errors import KeyturnError
 from keyturn.observability import failures
 from keyturn.observability.logging import configure
@@ -32,6 +33,7 @@ app.command()(changing.purge)
 key.command("export")(changing.export_key)
 app.add_typer(key, name="key")
 app.command()(running.run)
+app.command()(demo)
 app.command()(reading.version)
 
 

@@ -29,6 +29,17 @@ input()
 """
 
 
+DETACHING_PARENT = """
+import sys
+from pathlib import Path
+from keyturn_controlplane.processes import Processes
+
+with Processes(Path(sys.argv[1])) as processes:
+    process_id = processes.start("sleeper", ["sleep", "60"])
+    print(processes.detach(), process_id, flush=True)
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "folder"
@@ -107,6 +118,31 @@ def test_the_last_started_is_stopped_first(folder: Path, tmp_path: Path) -> None
         eventually(lambda: "ready" in processes.log_tail("second"))
 
     assert order.read_text().split() == ["second", "first"]
+
+
+def test_a_process_gets_the_environment_that_is_stated_and_no_other(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMBIENT", "yes")
+
+    processes.start("speaker", ["env"], {"STATED": "yes"})
+
+    eventually(lambda: "STATED=yes" in processes.log_tail("speaker"))
+    assert "AMBIENT" not in processes.log_tail("speaker")
+
+
+def test_detached_processes_outlive_their_parent_until_sigterm(folder: Path) -> None:
+    with running(DETACHING_PARENT, folder) as parent:
+        keeper, sleeper = said_process_ids(parent)
+        exit_code = parent.wait(10)
+    outlived = runs(keeper) and runs(sleeper)
+
+    os.kill(keeper, signal.SIGTERM)
+
+    assert exit_code == 0
+    assert outlived
+    eventually(lambda: not runs(keeper) and not runs(sleeper))
+    assert not folder.exists()
 
 
 def test_a_parent_that_is_killed_leaves_no_process_and_no_folder(
@@ -213,8 +249,12 @@ def test_a_stopped_process_can_be_started_again(processes: Processes) -> None:
 
 
 def said_process_id(process: subprocess.Popen[str]) -> int:
+    return said_process_ids(process)[0]
+
+
+def said_process_ids(process: subprocess.Popen[str]) -> list[int]:
     assert process.stdout is not None
-    return int(process.stdout.readline())
+    return [int(word) for word in process.stdout.readline().split()]
 
 
 def runs(process_id: int) -> bool:
