@@ -13,7 +13,7 @@ PACKAGES := operator/keyturn controlplane tests
 
 export PYTHONPATH := $(CURDIR)/controlplane
 
-.PHONY: help demo test bench control-plane check lint types format clean venv
+.PHONY: help demo test bench control-plane check lint types format docs clean venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ types: $(STAMP) ## Check types
 format: $(STAMP) ## Put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: $(STAMP) ## Make docs/resource.md from the CRD
+	$(BIN)/python docs/make_reference.py
 
 venv: $(STAMP) ## Make the Python environment
 

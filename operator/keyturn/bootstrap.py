@@ -20,12 +20,18 @@ from keyturn.crypto.key_files import KeyFile
 from keyturn.crypto.key_providers.local import LocalKeyProvider
 from keyturn.crypto.local_key import LocalKey, from_parts, to_text
 from keyturn.crypto.root_keys import RootKeys
-from keyturn.domain.errors import InvalidParameterError, KeyMissingError, UnavailableError
+from keyturn.domain.errors import (
+    DeniedError,
+    InvalidParameterError,
+    KeyMissingError,
+    UnavailableError,
+)
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.handlers.eyes import ManagedSecretsEye, NativeSecretsEye
 from keyturn.handlers.operating import Operator
 from keyturn.handlers.watching import KopfWatch
+from keyturn.handlers.witness import Witness
 from keyturn.kube.client import KubeClient
 from keyturn.kube.connection import Connection
 from keyturn.kube.default_key import DefaultKeySecret
@@ -104,11 +110,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         kube = await stack.enter_async_context(KubeClient(connection))
         facts = ClusterFacts(kube)
         cluster_uid = await _patiently(facts.cluster_uid)
+        # Before the key: the store of another cluster has its key there.
+        await store.bind(cluster_uid)
         identity = await store.identity()
         key = await _patiently(lambda: _key(settings, store, identity, kube))
         vault = await _unlock(settings, store, key)
         stack.callback(vault.keys.close)
-        await store.bind(cluster_uid)
         yield await _started(stack, settings, vault, kube, facts, connection)
 
 
@@ -192,13 +199,13 @@ async def _started(
     resources, natives = ManagedSecrets(kube), NativeSecrets(kube)
     lifecycle = Lifecycle(vault.store, vault.manifests, facts, resources, now)
     sources = Sources(
-        kube, author_checked=facts.author_policy_bound, operator_namespace=settings.namespace
+        kube, author_checked=facts.author_checked, operator_namespace=settings.namespace
     )
     generating = Generating(plugins.load("keyturn.generators"), sources, now)
     following = Following(kube, queue.put)
     stack.push_async_callback(following.close)
     sightings = Sightings()
-    targets = Targets(vault.store, vault.identity, vault.keys)
+    targets = Targets(vault.store, vault.identity, vault.keys, facts.author_checked)
     importing = Importing(targets, vault.versions)
     writer = TargetWriter(
         vault.store,
@@ -229,9 +236,10 @@ async def _started(
     )
     scope = settings.watch_namespaces
     natives_eye = NativeSecretsEye(kube, scope, sightings, queue)
-    managed_eye = ManagedSecretsEye(kube, scope, facts, vault.store.secrets, queue)
-    operator = Operator(queue, reconciler, managed_eye, natives_eye, vault.store.check)
-    kopf = KopfWatch(connection, scope, operator.heard)
+    witness = Witness()
+    managed_eye = ManagedSecretsEye(kube, scope, facts, vault.store.secrets, queue, witness)
+    operator = Operator(queue, reconciler, managed_eye, natives_eye, witness, vault.store.check)
+    kopf = KopfWatch(connection, scope, operator.heard, facts.served)
     stack.push_async_callback(kopf.close)
     operations = _operations(vault, generating, lifecycle, queue.put, settings)
     await stack.enter_async_context(
@@ -332,12 +340,12 @@ async def _key_in_cluster(secret: DefaultKeySecret, *, holds_data: bool) -> tupl
 
 
 async def _patiently(ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Ask until the cluster answers: an operator may start before its apiserver does."""
+    """Ask until the cluster answers: an operator may start before its apiserver, or its roles."""
     delay = FIRST_DELAY
     while True:
         try:
             return await ask()
-        except UnavailableError as error:
-            logger.info("waiting: %s", error.message)
+        except (UnavailableError, DeniedError) as error:
+            logger.warning("waiting: %s", error.message)
         await asyncio.sleep(delay)
         delay = min(delay * 2, LAST_DELAY)

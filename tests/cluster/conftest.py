@@ -2,13 +2,19 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pykube
 import pytest
 
+from apiserver import Apiserver
+from canary import Canary
+from canary_scan import CanaryScan
 from cluster.operating import Cluster, OperatorProcess
+from cluster.people import the_operator, wait_for_policies
+from cluster.site import Site
 from keyturn_controlplane.binaries import Binaries, find_or_build
 from keyturn_controlplane.cluster import ControlPlane
 
@@ -21,6 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+    # What all other tests left is searched for their values.
+    items.sort(key=lambda item: item.path.name == "test_canary_scan.py")
 
 
 @pytest.fixture(scope="session")
@@ -34,14 +42,56 @@ def binaries(pytestconfig: pytest.Config) -> Binaries:
 
 
 @pytest.fixture(scope="session")
-def control_plane(binaries: Binaries) -> Iterator[ControlPlane]:
+def canary_scan(canary: Canary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CanaryScan]:
+    """The search for all secret values of the run; see tests/canary_scan.py."""
+    scan = CanaryScan(canary, tmp_path_factory.getbasetemp())
+    with scan.sampling():
+        yield scan
+
+
+@contextmanager
+def installed(binaries: Binaries, canary_scan: CanaryScan) -> Iterator[ControlPlane]:
     """A control plane with the CRDs and the roles and policies of Keyturn."""
-    crds, rbac = ROOT / "crds", ROOT / "rbac"
-    with ControlPlane(binaries, crds=[crds] if crds.is_dir() else []) as control_plane:
+    with ControlPlane(binaries, crds=[ROOT / "crds"]) as control_plane:
         control_plane.kubectl("create", "namespace", "keyturn-system")
-        if rbac.is_dir():
-            control_plane.kubectl("apply", "--server-side", "-f", str(rbac))
+        control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / "rbac"))
+        with canary_scan.watching(control_plane):
+            yield control_plane
+
+
+@pytest.fixture(scope="session")
+def control_plane(binaries: Binaries, canary_scan: CanaryScan) -> Iterator[ControlPlane]:
+    """The control plane that most tests share."""
+    with installed(binaries, canary_scan) as control_plane:
         yield control_plane
+
+
+@pytest.fixture(scope="session")
+def quiet_control_plane(binaries: Binaries, canary_scan: CanaryScan) -> Iterator[ControlPlane]:
+    """A control plane without the shared operator, for tests that stop theirs."""
+    with installed(binaries, canary_scan) as control_plane:
+        yield control_plane
+
+
+@pytest.fixture
+def fresh_control_plane(binaries: Binaries, canary_scan: CanaryScan) -> Iterator[ControlPlane]:
+    """A control plane for one test, which may break what belongs to the whole cluster."""
+    with installed(binaries, canary_scan) as control_plane:
+        yield control_plane
+
+
+@pytest.fixture
+def quiet_site(quiet_control_plane: ControlPlane, tmp_path: Path) -> Iterator[Site]:
+    """A namespace of the quiet control plane."""
+    with Site.opened(quiet_control_plane, tmp_path) as site:
+        yield site
+
+
+@pytest.fixture
+def fresh_site(fresh_control_plane: ControlPlane, tmp_path: Path) -> Iterator[Site]:
+    """A namespace of a control plane for one test."""
+    with Site.opened(fresh_control_plane, tmp_path) as site:
+        yield site
 
 
 @pytest.fixture
@@ -80,3 +130,23 @@ def shared_operator(
     """One operator for all tests that do not stop it."""
     with OperatorProcess(control_plane, tmp_path_factory.mktemp("operator")) as operator:
         yield operator
+
+
+@pytest.fixture(scope="session")
+def apiserver(pykube_api: pykube.HTTPClient) -> Apiserver:
+    """The apiserver as the administrator sees it, who may also ask as anybody."""
+    return Apiserver(pykube_api)
+
+
+@pytest.fixture(scope="session")
+def operator_identity(control_plane: ControlPlane) -> Iterator[Apiserver]:
+    """The apiserver as the operator sees it, whether or not an operator runs."""
+    operator = the_operator(control_plane)
+    yield operator
+    operator.client.session.close()
+
+
+@pytest.fixture(scope="session")
+def enforced(apiserver: Apiserver, operator_identity: Apiserver) -> None:
+    """Both policies are enforced from here on."""
+    wait_for_policies(apiserver, operator_identity)

@@ -33,6 +33,7 @@ class OperatorProcess:
         self.data_dir = folder / "data"
         self.socket = folder / "run" / "keyturn.sock"
         self.log_file = folder / "operator.log"
+        self._temporary = folder / "tmp"
         self._kubeconfig = kubeconfig or control_plane.kubeconfig_for_service_account(
             "keyturn-system", "keyturn"
         )
@@ -61,6 +62,8 @@ class OperatorProcess:
             "KEYTURN_SOCKET": str(self.socket),
             "KEYTURN_KUBECONFIG": str(self._kubeconfig),
             "KEYTURN_HEALTH_PORT": "0",
+            "KEYTURN_LOG_LEVEL": "debug",
+            "TMPDIR": str(self._temporary),
             **self._environment,
         }
 
@@ -75,6 +78,7 @@ class OperatorProcess:
 
     def start(self, *, ready: bool = True) -> None:
         """Start it, and wait until it is ready."""
+        self._temporary.mkdir(parents=True, exist_ok=True)
         began = len(self.log)
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -117,6 +121,13 @@ class OperatorProcess:
             raise
         finally:
             self._process = None
+
+    def end(self) -> int:
+        """Wait until it ends by itself; return its exit code."""
+        assert self._process is not None
+        exit_code = self._process.wait(timeout=30)
+        self._process = None
+        return exit_code
 
     def kill(self) -> None:
         """End it at once, as a power cut of its node does."""

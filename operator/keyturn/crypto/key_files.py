@@ -48,8 +48,8 @@ class KeyFile:
             if store_holds_data:
                 raise KeyMissingError(
                     f"the key file {self.path} is gone, but the store in {self.store_folder} holds"
-                    " secrets that only this key opens: restore the file from your backup, or"
-                    " import the line that 'keyturn key export' gave you"
+                    " secrets that only this key opens: restore the file from your backup, or write"
+                    " the line that 'keyturn key export' gave you into it (mode 0600)"
                 )
             created = self._create()
             # Whoever was first has made it; what stands in the file is the key.

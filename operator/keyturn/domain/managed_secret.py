@@ -25,6 +25,13 @@ DEFAULT_HISTORY_LIMIT = 10
 RESERVED_NAMES = frozenset({"keyturn-default-key"})
 """Native Secrets that no ManagedSecret may read or write: whoever reads one opens the store."""
 
+CLUSTER_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+"""Namespaces in which nothing is projected: who writes Secrets there may take over the cluster."""
+
+_TYPES_WITH_RIGHTS = frozenset(
+    {"kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"}
+)
+
 MAX_KEY = 253
 KEY_PATTERN = r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
 """A key of a native Secret: as the apiserver has it, neither `.` nor anything that begins `..`."""
@@ -39,6 +46,11 @@ def is_key(name: str) -> bool:
     (True, True, False, False)
     """
     return len(name) <= MAX_KEY and _KEY.match(name) is not None
+
+
+def gives_rights(native_type: str) -> bool:
+    """Tell whether a native Secret of that type is a login to the cluster or a record of Helm."""
+    return native_type in _TYPES_WITH_RIGHTS or native_type.startswith("helm.sh/")
 
 
 class AdoptionPolicy(StrEnum):
@@ -139,6 +151,23 @@ class SecretKey:
 
 
 Source = Literal | Generate | Input | ConfigMapKey | SecretKey
+
+
+def secrets_named_by(source: Source) -> frozenset[str]:
+    """Name the native Secrets that a source names where the policy keyturn-author looks.
+
+    A generator of another package may read more of them, by parameters that only it understands.
+
+    >>> secrets_named_by(Generate("tls", {"caSecretRef": {"name": "ca"}}))
+    frozenset({'ca'})
+    """
+    if isinstance(source, SecretKey):
+        return frozenset({source.name})
+    if isinstance(source, Generate) and source.generator == "tls":
+        authority = source.parameters.get("caSecretRef")
+        if isinstance(authority, Mapping):
+            return frozenset({str(authority.get("name"))})
+    return frozenset()
 
 
 @dataclass(frozen=True, slots=True)

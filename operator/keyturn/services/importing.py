@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from keyturn.domain.errors import StoreRollbackError
-from keyturn.domain.managed_secret import ManagedSecret, Target
+from keyturn.domain.managed_secret import Generate, Input, ManagedSecret, Target
 from keyturn.domain.payload import Payload, SecretValue
 from keyturn.domain.secret import Secret
 from keyturn.domain.stage import Stage
@@ -39,6 +39,7 @@ class Importing:
                 its values can be read back from it.
         """
         given: dict[str, SecretValue] = {}
+        lost: list[Target] = []
         for target in resource.effective_targets:
             actual = await view.get(target.name)
             decision = await self._targets.decide(resource, secret, target, actual)
@@ -48,10 +49,29 @@ class Importing:
             elif decision.action is Action.REFUSE and decision.reason in BLOCKING:
                 raise refusal(decision)
             if decision.action is Action.IMPORT_LOST_STORE:
-                _require_all(resource, target, given)
+                lost.append(target)
+        if lost:
+            _require_all(resource, lost[0], given)
         if not given:
             return plan
         return replace(plan, given=given, reason=VersionReason.IMPORTED)
+
+    async def refuse_rollback(
+        self, resource: ManagedSecret, secret: Secret, view: NativeView
+    ) -> None:
+        """Look at the targets before a version is added to those that the store holds.
+
+        In a store that is older than the cluster it would get a number that the cluster has seen.
+
+        Raises:
+            StoreRollbackError: a target shows a version that the store does not hold.
+        """
+        for target in resource.effective_targets:
+            decision = await self._targets.decide(
+                resource, secret, target, await view.get(target.name)
+            )
+            if decision.reason is RefusalReason.STORE_ROLLBACK:
+                raise refusal(decision)
 
     async def add(
         self, resource: ManagedSecret, secret: Secret, target: Target, actual: Json
@@ -72,17 +92,27 @@ class Importing:
 
 
 def values_in(target: Target, resource: ManagedSecret, actual: Json) -> dict[str, SecretValue]:
-    """Read the payload's keys back from a native Secret, as far as they stand there unrendered."""
-    if not target.template.shows_payload:
+    """Read the payload's keys back from a native Secret, as far as they stand there unrendered.
+
+    A target that does not show the Current version holds none of its values.
+    """
+    suffix = next((s for stage, s in target.stages if stage is Stage.CURRENT), None)
+    if suffix is None or not target.template.shows_payload:
         return {}
-    suffix = next((s for stage, s in target.stages if stage is Stage.CURRENT), "")
     rendered = target.template.data.keys()
     keys = {key + suffix: key for key in resource.spec.keys if key not in rendered}
     return {keys[native]: value for native, value in read_data(actual, keys).items()}
 
 
 def _require_all(resource: ManagedSecret, target: Target, given: Mapping[str, SecretValue]) -> None:
-    missing = [key for key in resource.spec.keys if key not in given]
+    # What the resource states or follows can be had again; all else was in the lost store alone.
+    missing = [
+        key
+        for entry in resource.spec.data
+        if isinstance(entry.source, Generate | Input)
+        for key in entry.fills
+        if key not in given
+    ]
     if missing:
         raise StoreRollbackError(
             f"the Secret {target.name} was written from a store that is lost, and the value of "

@@ -3,12 +3,18 @@
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from keyturn.crypto.root_keys import RootKeys
-from keyturn.domain.errors import ConflictError, InvalidParameterError, SecretNotFoundError
+from keyturn.domain.errors import (
+    ConflictError,
+    DeniedError,
+    InvalidParameterError,
+    SecretNotFoundError,
+)
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.recovery import is_purge_suspicious
 from keyturn.domain.secret import Secret, SecretName
@@ -20,6 +26,10 @@ from keyturn.services.clock import Clock
 from keyturn.store.interface import Attachment, SecretStore
 
 logger = logging.getLogger(__name__)
+
+HORIZON = timedelta(hours=1)
+"""What comes due within so short a time counts as due at once: many deletions are recorded one
+after the other, and would pass the guard one after the other."""
 
 
 class Manifests:
@@ -48,6 +58,10 @@ def _bound_to(namespace_uid: str, name: SecretName) -> UUID:
     return uuid5(NAMESPACE_OID, f"{namespace_uid}/{name.name}")
 
 
+def _due_at(secret: Secret) -> datetime:
+    return secret.purge_after or datetime.max.replace(tzinfo=UTC)
+
+
 class Lifecycle:
     """Attaches resources to their secrets, records deletions and destroys what is due."""
 
@@ -64,6 +78,7 @@ class Lifecycle:
         self._facts = facts
         self._resources = resources
         self._clock = clock
+        self._confirmed_until = datetime.min.replace(tzinfo=UTC)
         self.deleted = asyncio.Event()
         """Set when a deletion was recorded: the next purge may be due sooner than it was."""
 
@@ -72,19 +87,22 @@ class Lifecycle:
 
         The UID of the namespace is asked for anew for each resource that the store does not know:
         a namespace that was made again must not inherit what its name held before.
+
+        Raises:
+            DeniedError: the resource was made anew with other targets.
         """
         manifest = to_manifest(body)
         crd_uid = await self._facts.known_crd_uid()
-        known = next(
-            (s for s in await self._store.lookup(resource.name) if s.resource_uid == resource.uid),
-            None,
-        )
+        named = await self._store.lookup(resource.name)
+        known = next((s for s in named if s.resource_uid == resource.uid), None)
         if known is not None and self._is_attached(known, resource, manifest, crd_uid):
             return known
         if known is not None:
             namespace_uid = known.namespace_uid
         else:
             namespace_uid = await self._facts.namespace_uid(resource.namespace)
+            await self._record_lost_namespace(named, namespace_uid)
+            self._refuse_other_targets(named, namespace_uid, body)
         attachment = Attachment(
             namespace_uid=namespace_uid,
             name=resource.name,
@@ -93,6 +111,40 @@ class Lifecycle:
             sealed_manifest=self._manifests.seal(manifest, crd_uid, namespace_uid, resource.name),
         )
         return await self._store.attach(attachment, now=self._clock())
+
+    def _refuse_other_targets(
+        self, named: Iterable[Secret], namespace_uid: str, body: Mapping[str, Any]
+    ) -> None:
+        """Give what a name held before to no resource that would show it elsewhere.
+
+        Else whoever may make a ManagedSecret could read, in a Secret of their own, the values of
+        one that was deleted. A change of targets is checked by the policy keyturn-author; this
+        one would be none to it.
+
+        Raises:
+            DeniedError: the resource was made anew with other targets.
+        """
+        former = next((s for s in named if s.namespace_uid == namespace_uid and s.versions), None)
+        if former is None:
+            return
+        kept = from_manifest(self._manifests.open(former)[0])
+        targets = kept["spec"].get("targets")
+        if targets != body["spec"].get("targets"):
+            names = ", ".join(target["name"] for target in targets or [kept["metadata"]])
+            raise DeniedError(
+                "it was deleted and made anew with other targets, and its values come back only "
+                f"to those that it had ({names}): write spec.targets as it was, and change it when "
+                "this is ready"
+            )
+
+    async def _record_lost_namespace(self, named: Iterable[Secret], namespace_uid: str) -> None:
+        """Record as deleted what an earlier namespace of the same name held.
+
+        It went with its namespace, and nobody saw it go; the GET that would tell finds the new one.
+        """
+        for secret in named:
+            if secret.deleted_at is None and secret.namespace_uid != namespace_uid:
+                await self._mark_deleted(secret)
 
     def _is_attached(
         self, secret: Secret, resource: ManagedSecret, manifest: bytes, crd_uid: str
@@ -116,25 +168,34 @@ class Lifecycle:
             if crd_uid is None or crd_uid != self._manifests.open(secret)[1]:
                 logger.warning("%s is gone with its CRD; this does not count as deletion", name)
                 continue
-            await self._store.mark_deleted(
-                secret.id, resource_uid=secret.resource_uid, now=self._clock()
-            )
-            self.deleted.set()
-            logger.info("%s was deleted; its versions are kept by its reclaim policy", name)
+            await self._mark_deleted(secret)
+
+    async def _mark_deleted(self, secret: Secret) -> None:
+        await self._store.mark_deleted(
+            secret.id, resource_uid=secret.resource_uid, now=self._clock()
+        )
+        self.deleted.set()
+        logger.info("%s was deleted; its versions are kept by its reclaim policy", secret.name)
 
     async def purge_due(self, *, confirmed: bool = False) -> int:
         """Destroy the secrets whose recovery window is over; return how many.
+
+        A confirmation holds for what is due now and for what comes due with it.
 
         Raises:
             InvalidParameterError: so many are due at once that a person has to confirm.
         """
         now = self._clock()
-        due = await self._store.due_for_purge(now)
-        if not confirmed and is_purge_suspicious(len(due), await self._store.count()):
+        together = await self._store.due_for_purge(now + HORIZON)
+        if confirmed:
+            self._confirmed_until = now + HORIZON
+        unconfirmed = sum(_due_at(secret) > self._confirmed_until for secret in together)
+        if is_purge_suspicious(unconfirmed, await self._store.count()):
             raise InvalidParameterError(
-                f"{len(due)} secrets are due for destruction at once; if that is meant, run: "
-                "keyturn purge --confirm"
+                f"{unconfirmed} secrets are due for destruction within an hour; if that is "
+                "meant, run: keyturn purge --confirm"
             )
+        due = [secret for secret in together if _due_at(secret) <= now]
         for secret in due:
             await self._store.purge(secret.id, now=now)
             logger.info("%s is purged: its recovery window is over", secret.name)

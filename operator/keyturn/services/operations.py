@@ -152,9 +152,11 @@ class Operations:
 
     async def restore(self, name: SecretName) -> Secret:
         """Make a deleted ManagedSecret again, with its values."""
-        restored = await self._cluster().restore(name)
-        self._changed(name)
-        return restored
+        try:
+            return await self._cluster().restore(name)
+        finally:
+            # Also when the cluster refused the resource: then the secret is a deleted one again.
+            self._changed(name)
 
     async def purge(self, *, confirmed: bool) -> int:
         """Destroy what is due. Raises: InvalidParameterError: too much at once, unconfirmed."""

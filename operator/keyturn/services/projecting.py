@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from keyturn.domain.errors import (
-    ConflictError,
     DeniedError,
     KeyturnError,
     RaceError,
@@ -91,7 +90,9 @@ class Projecting:
                     outcome = Outcome(unsynced(target))
                 result.targets.append(outcome.report)
                 result.notices.extend(outcome.notices)
-        await self._release(secret, {target.name for target in wanted})
+        if result.error is None:
+            # Not before: pods go on with the old native Secret until the new one is right.
+            await self._release(secret, {target.name for target in wanted})
         return result
 
     async def _merged(
@@ -114,8 +115,12 @@ class Projecting:
                 continue
             try:
                 await self._release_one(secret, left)
-            except (ObjectNotFoundError, DeniedError, ConflictError) as error:
+            except DeniedError as error:
+                # Remembered, so that the next reconcile tries again.
                 logger.info("%s leaves %s as it is: %s", secret.name, left.native_name, error)
+                continue
+            except ObjectNotFoundError:
+                logger.debug("%s has gone by itself", left.native_name)
             await self._store.forget_projection(secret.id, left.native_name)
 
     async def _release_one(self, secret: Secret, left: Projected) -> None:

@@ -65,6 +65,8 @@ class Sourcing:
                 return secret, None
             if secret.newest is None:
                 plan = await self._importing.complete(plan, resource, secret, view)
+            else:
+                await self._importing.refuse_rollback(resource, secret, view)
             return await self._make(plan, resource, secret), None
         except (UnavailableError, RaceError):
             raise

@@ -113,7 +113,11 @@ def _ready(report: Report) -> tuple[str, str, str, str]:
     if report.error is not None:
         return ("Ready", "False", reason_of(report.error), report.error.message[:MESSAGE_LIMIT])
     number = report.secret.stages.current if report.secret else None
-    return ("Ready", "True", SYNCED, f"Version {number} is current in every target.")
+    if any(target.drifted for target in report.targets):
+        message = f"Version {number} is Current; a target drifted, see the condition Drifted."
+    else:
+        message = f"Version {number} is Current in every target."
+    return ("Ready", "True", SYNCED, message)
 
 
 def _drift_message(drifted: Sequence[TargetReport]) -> str:

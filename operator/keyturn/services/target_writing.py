@@ -115,7 +115,7 @@ class TargetWriter:
             target,
             await payloads.of(secret, target),
             self._targets.identity(resource, secret),
-            version=secret.stages.current or 0,
+            version=secret.current,
             merging=merging,
         )
         digest = self._targets.digest(resource, secret, target, merging=merging)

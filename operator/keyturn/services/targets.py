@@ -1,6 +1,6 @@
 """The targets of a secret: what stands there, whose it is, and what may be done about it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from keyturn.crypto.root_keys import RootKeys
 from keyturn.domain.errors import (
@@ -55,7 +55,14 @@ class NativeView:
 class Targets:
     """Gathers what the store and the cluster know of a target, and decides."""
 
-    def __init__(self, store: SecretStore, identity: StoreIdentity, keys: RootKeys) -> None:
+    def __init__(
+        self,
+        store: SecretStore,
+        identity: StoreIdentity,
+        keys: RootKeys,
+        author_checked: Callable[[SecretName], Awaitable[bool]],
+    ) -> None:
+        self._author_checked = author_checked
         self._store = store
         self._identity = identity
         self._keys = keys
@@ -83,6 +90,7 @@ class Targets:
         """Decide what to do about a target, given the native Secret that stands there."""
         existing = None if actual is None else ExistingNativeSecret.of(actual)
         merging = is_merging(target, secret, existing)
+        labelled = await self._labelled(secret, existing)
         facts = Facts(
             target=target,
             name=resource.name,
@@ -90,12 +98,19 @@ class Targets:
             adoption=resource.spec.adoption_policy,
             current=secret.current,
             newest=secret.newest.number if secret.newest else 0,
+            held={version.number: version.id for version in secret.versions},
             projected=secret.projection(target.name),
             is_shown=bool(secret.projected),
-            labelled=await self._labelled(secret, existing),
+            labelled=labelled,
             keys=native_keys(resource, target),
-            rendered_from=self.digest(resource, secret, target, merging=merging),
+            rendered_from=(
+                self.digest(resource, secret, target, merging=merging) if existing else ""
+            ),
             needs_recreation=actual is not None and needs_recreation(drifts, actual),
+            author_checked=(
+                _is_of_lost_store(secret, existing, labelled)
+                and await self._author_checked(resource.name)
+            ),
         )
         return decide(facts, existing)
 
@@ -134,6 +149,13 @@ class Targets:
             return (await self._store.get(labelled)).name
         except SecretNotFoundError:
             return None
+
+
+def _is_of_lost_store(
+    secret: Secret, existing: ExistingNativeSecret | None, labelled: SecretName | None
+) -> bool:
+    is_of_other = existing is not None and existing.secret_id not in (None, secret.id)
+    return is_of_other and labelled is None
 
 
 def is_merging(target: Target, secret: Secret, existing: ExistingNativeSecret | None) -> bool:

@@ -95,7 +95,9 @@ class TestFirstUse:
         assert list(file.path.parent.iterdir()) == []
 
     def test_is_refused_when_the_store_holds_data(self, file: KeyFile) -> None:
-        with pytest.raises(KeyMissingError, match="restore the file from your backup, or import"):
+        with pytest.raises(
+            KeyMissingError, match="restore the file from your backup, or write the line"
+        ):
             file.load_or_create(store_holds_data=True)
 
         assert not file.path.exists()

@@ -295,6 +295,14 @@ def test_a_resource_in_the_operators_own_namespace_is_refused() -> None:
     assert "metadata.namespace is the operator's own" in refusal(body)
 
 
+@pytest.mark.parametrize("namespace", ["kube-system", "kube-public", "kube-node-lease"])
+def test_a_resource_in_a_namespace_of_the_cluster_is_refused(namespace: str) -> None:
+    body = a_resource()
+    body["metadata"]["namespace"] = namespace
+
+    assert "metadata.namespace is the cluster's own" in refusal(body)
+
+
 def test_fields_of_a_newer_release_are_ignored() -> None:
     assert parsed(a_resource(rotation={"schedule": "0 3 * * 6"})).spec == parsed(a_resource()).spec
 

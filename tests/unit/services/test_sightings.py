@@ -1,3 +1,5 @@
+import pytest
+
 from keyturn.domain.secret import SecretName
 from keyturn.services.sightings import Seen, Sightings
 
@@ -88,3 +90,30 @@ def test_a_secret_is_projected_by_whoever_is_assigned_to_it() -> None:
     sightings.assign(one, [])
 
     assert sightings.projectors(PLACE) == {two}
+
+
+@pytest.mark.parametrize("by_list", [True, False], ids=["by a list", "by an event"])
+def test_nothing_is_kept_of_what_is_gone_and_projected_by_nobody(by_list: bool) -> None:
+    sightings = Sightings()
+    one = SecretName("shop", "one")
+    sightings.assign(one, ["db"])
+    sightings.observe(PLACE, seen(5))
+    sightings.assign(one, [])
+    sightings.observe(PLACE, seen(6))
+
+    if by_list:
+        sightings.relist([], 9, None)
+    else:
+        sightings.observe(PLACE, seen(9, present=False))
+
+    assert sightings._seen == {}
+
+
+def test_it_is_kept_in_mind_that_a_projected_secret_is_gone() -> None:
+    sightings = Sightings()
+    sightings.assign(SecretName("shop", "one"), ["db"])
+    sightings.observe(PLACE, seen(5))
+
+    sightings.observe(PLACE, seen(9, present=False))
+
+    assert not sightings.observe(PLACE, seen(5))

@@ -92,6 +92,17 @@ def test_drift_that_is_only_reported_is_told_and_taken_back() -> None:
     assert second["conditions"][1]["status"] == "False"
 
 
+def test_a_target_that_drifted_is_not_called_current() -> None:
+    drifted = TargetReport("db", "Opaque", synced=False, drifted=("DataChanged(password)",))
+
+    condition = ready(status_of(report(targets=[drifted]), {}, NOW))
+
+    assert condition["status"] == "True"
+    assert (
+        condition["message"] == "Version 1 is Current; a target drifted, see the condition Drifted."
+    )
+
+
 def test_a_field_that_is_no_longer_true_is_taken_out() -> None:
     stood = status_of(report(secret=secret(2)), {}, NOW)
 
