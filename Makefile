@@ -9,7 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The stamp carries the hash of what the environment is made from: one that changed is made anew.
 STAMP := $(VENV)/.made-from-$(shell cat requirements/development.lock pyproject.toml | sha256sum | cut -c1-16)
-PACKAGES := operator/keyturn controlplane tests
+# So many processes run tests, each a file at a time: most of them wait for a cluster most of the time.
+WORKERS ?= 3
 
 export PYTHONPATH := $(CURDIR)/controlplane
 
@@ -22,7 +23,7 @@ demo: $(STAMP) ## Show what Keyturn does on a real control plane (KEEP=1 leaves 
 	$(BIN)/keyturn demo $(if $(KEEP),--keep)
 
 test: $(STAMP) control-plane ## Run every test (ARGS="-k word" goes to pytest)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 bench: $(STAMP) control-plane ## Measure throughput, latency and writes (ARGS go to the benchmark)
 	$(BIN)/python -m bench $(ARGS)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from keyturn_controlplane.cluster import ControlPlane
 ROOT = Path(__file__).parents[1]
 DEFAULT_SIZES = (500, 2000, 5000)
 RATE, RATE_SECONDS = 10, 30
+BARE = 1000
 
 
 @contextmanager
@@ -60,6 +62,20 @@ async def _burst(control_plane: ControlPlane, size: int, folder: Path) -> dict[s
     return row
 
 
+async def _bare(control_plane: ControlPlane) -> dict[str, Any]:
+    """Measure the machine: the same writes without an operator."""
+    before = time.process_time()
+    async with Workload(control_plane, "bench") as workload:
+        elapsed = await workload.bare(BARE)
+    used = (time.process_time() - before) / BARE * 1000
+    return {
+        "bare": True,
+        "n": BARE,
+        "written_per_s": round(BARE / elapsed, 1),
+        "cpu_ms_per_object": round(used, 2),
+    }
+
+
 async def _steady(control_plane: ControlPlane, folder: Path) -> dict[str, Any]:
     """Create ManagedSecrets at a fixed rate."""
     with OperatorUnderTest(control_plane, folder):
@@ -81,6 +97,9 @@ def main(arguments: Sequence[str]) -> None:
     sizes = [int(argument) for argument in arguments] or list(DEFAULT_SIZES)
     folder = Path(tempfile.mkdtemp(prefix="keyturn-bench-"))
     try:
+        with _control_plane() as control_plane:
+            bare = asyncio.run(_bare(control_plane))
+            sys.stdout.write(json.dumps(bare) + "\n")
         with _control_plane() as control_plane:
             steady = asyncio.run(_steady(control_plane, folder / "steady"))
             sys.stdout.write(json.dumps(steady) + "\n")

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.measuring import Sample
-from keyturn.kube.client import KubeClient
+from keyturn.kube.client import MERGE_PATCH, KubeClient
 from keyturn.kube.connection import Connection
 from keyturn.kube.managed_secrets import collection
 from keyturn.kube.metadata_watch import MetadataWatch, Sighting
@@ -61,6 +61,24 @@ class Workload:
         await self._all_seen()
         return self._samples(), max(self._seen.values()) - began
 
+    async def bare(self, count: int) -> float:
+        """Do by hand what an operator must: Secret and status of each; return the seconds.
+
+        Nothing is encrypted, kept or checked. So this is the most that the machine, its apiserver
+        and its Python let any operator in Python reach, whatever else they do at the time.
+        """
+        began = time.perf_counter()
+        names = iter([f"bare-{number:05}" for number in range(count)])
+
+        async def send() -> None:
+            for name in names:
+                await self._create(name)
+                await self._project(name)
+
+        await asyncio.gather(*(send() for _ in range(SENDERS)))
+        await self._all_seen()
+        return time.perf_counter() - began
+
     async def create_at(self, rate: int, count: int) -> list[Sample]:
         """Create at a fixed rate, whether or not the earlier ones are done."""
         began = time.perf_counter()
@@ -95,6 +113,22 @@ class Workload:
         }
         self._sent[name] = time.perf_counter()
         await self._kube.request("POST", collection(self._namespace), body=body)
+
+    async def _project(self, name: str) -> None:
+        secret: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": self._namespace},
+            "data": {"username": "b3JkZXJz", "password": "bm90aGluZyB0aGF0IGlzIHNlY3JldA=="},
+        }
+        path = f"/api/v1/namespaces/{self._namespace}/secrets"
+        await self._kube.request("POST", path, body=secret)
+        await self._kube.request(
+            "PATCH",
+            f"{collection(self._namespace)}/{name}/status",
+            body={"status": {"observedGeneration": 1, "currentVersion": 1}},
+            content_type=MERGE_PATCH,
+        )
 
     async def _listed(self, found: list[Sighting], _: int) -> None:
         for sighting in found:

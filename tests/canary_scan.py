@@ -159,6 +159,8 @@ class _Following:
         self._query = {"watch": "true", "allowWatchBookmarks": "true", "labelSelector": label}
         config = pykube.KubeConfig.from_file(str(control_plane.kubeconfig))
         self._api = pykube.HTTPClient(config)
+        # The environment is pytest's, which changes it while this thread would read it.
+        self._api.session.trust_env = False
         self._version = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="canary scan", daemon=True)

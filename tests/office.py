@@ -45,7 +45,8 @@ BECOME_NOBODY = "import os, socket, sys; os.setgroups([]); os.setgid(65534); os.
 
 def open_to_all(folder: Path, *more: Path) -> None:
     """Let other users into a folder that pytest made, and those above it, and more."""
-    for each in (folder, folder.parent, folder.parent.parent, *more):
+    closed = [above for above in (folder, *folder.parents) if not above.stat().st_mode & 0o001]
+    for each in (folder, *closed, *more):
         each.chmod(0o755)
 
 

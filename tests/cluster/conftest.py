@@ -27,8 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-    # What all other tests left is searched for their values.
-    items.sort(key=lambda item: item.path.name == "test_canary_scan.py")
 
 
 @pytest.fixture(scope="session")
@@ -43,10 +41,12 @@ def binaries(pytestconfig: pytest.Config) -> Binaries:
 
 @pytest.fixture(scope="session")
 def canary_scan(canary: Canary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CanaryScan]:
-    """The search for all secret values of the run; see tests/canary_scan.py."""
+    """The search for all secret values of the run, at its end; see tests/canary_scan.py."""
     scan = CanaryScan(canary, tmp_path_factory.getbasetemp())
     with scan.sampling():
         yield scan
+    leaks = scan.search()
+    assert not leaks, "\n".join(str(leak) for leak in leaks)
 
 
 @contextmanager

@@ -1,10 +1,13 @@
 """The demo as a process of its own, with folders of its own, and what it leaves behind."""
 
+import atexit
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, cast
@@ -27,8 +30,9 @@ class DemoProcess:
         checkout: Path = ROOT,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.folder = folder / "temporary"
-        self.folder.mkdir()
+        # Not below `folder`, whose path is too long for a socket.
+        self.folder = Path(tempfile.mkdtemp(prefix="demo-"))
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self.environment = {
             "PATH": os.defpath,
             "HOME": str(folder),

@@ -89,7 +89,7 @@ class OperatorProcess:
                 stderr=log,
             )
         if ready:
-            eventually(lambda: self._is_ready(began), within=30, what="the operator is ready")
+            eventually(lambda: self._is_ready(began), within=90, what="the operator is ready")
 
     def _is_ready(self, began: int) -> bool:
         process = self._process
@@ -150,7 +150,7 @@ class OperatorProcess:
         )
 
 
-def eventually(is_so: Callable[[], bool], *, within: float = 15, what: str = "") -> None:
+def eventually(is_so: Callable[[], bool], *, within: float = 60, what: str = "") -> None:
     """Wait until something is so; fail when it is not in time."""
     deadline = time.monotonic() + within
     while not is_so():
@@ -245,7 +245,7 @@ class Cluster:
                 return found
         return {}
 
-    def wait_ready(self, name: str, *, within: float = 15) -> None:
+    def wait_ready(self, name: str, *, within: float = 60) -> None:
         """Wait until a ManagedSecret is ready."""
         eventually(
             lambda: self.condition(name).get("status") == "True",
@@ -253,7 +253,7 @@ class Cluster:
             what=f"{name} is ready: {self.condition(name)}",
         )
 
-    def wait_reason(self, name: str, reason: str, *, within: float = 15) -> Resource:
+    def wait_reason(self, name: str, reason: str, *, within: float = 60) -> Resource:
         """Wait until the condition Ready has a reason; return the condition."""
         eventually(
             lambda: self.condition(name).get("reason") == reason,

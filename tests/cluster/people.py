@@ -67,7 +67,7 @@ def wait_for_policies(apiserver: Apiserver, operator: Apiserver) -> None:
         asked = apiserver.request("POST", reserved, a_managed_secret(), dryRun="All")
         return is_refused(written, "keyturn-cage") and is_refused(asked, "keyturn-author")
 
-    eventually(are_enforced, within=30, what="both policies are enforced")
+    eventually(are_enforced, what="both policies are enforced")
 
 
 def a_secret(name: str = "db", **more: Any) -> dict[str, Any]:

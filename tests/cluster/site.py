@@ -88,7 +88,7 @@ class Site:
     def delete(self, name: str = "db") -> None:
         """Delete a ManagedSecret, and wait until its Secret went with it."""
         self.cluster.delete("managedsecrets", name)
-        eventually(lambda: self.cluster.data(name) is None, what="the Secret goes too", within=30)
+        eventually(lambda: self.cluster.data(name) is None, what="the Secret goes too")
 
     def is_gone(self, name: str = "db") -> bool:
         return self.cluster.get("managedsecrets", name) is None

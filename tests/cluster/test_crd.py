@@ -281,16 +281,16 @@ REFUSED = {
     ),
     "a URI without a scheme": (generated("tls", uris=["//a"]), "uris[0] in body should match"),
     "a wrong e-mail address": (
-        generated("tls", emailAddresses=["a"]),
+        generated("tls", emailAddresses=["nobody"]),
         "emailAddresses[0] in body should match",
     ),
     "a certificate for a minute": (
         generated("tls", commonName="a", duration="1m"),
-        "a certificate is valid for one hour to 100 years, such as 90d or 2160h",
+        "a certificate is valid for one hour to 3650 days, such as 90d or 2160h",
     ),
-    "a certificate for 101 years": (
-        generated("tls", commonName="a", duration="36890d"),
-        "a certificate is valid for one hour to 100 years, such as 90d or 2160h",
+    "a certificate for more than ten years": (
+        generated("tls", commonName="a", duration="3651d"),
+        "a certificate is valid for one hour to 3650 days, such as 90d or 2160h",
     ),
     "an unknown usage": (
         generated("tls", commonName="a", usages=["serverAuth"]),
@@ -638,7 +638,7 @@ ACCEPTED = {
         caSecretRef={"name": "shop-ca"},
         outputs={"certificate": "tls.crt", "ca": "ca.crt"},
     ),
-    "an authority for 100 years": generated("tls", commonName="ca", isCA=True, duration="36525d"),
+    "an authority for ten years": generated("tls", commonName="ca", isCA=True, duration="3650d"),
     "a private key": generated("privateKey"),
     "a private key with public forms": generated(
         "privateKey",

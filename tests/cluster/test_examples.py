@@ -45,7 +45,7 @@ class Applied:
 
     def wait_ready(self) -> None:
         for name in self.names:
-            self.cluster.wait_ready(name, within=30)
+            self.cluster.wait_ready(name)
 
     def values(self, name: str) -> dict[str, bytes]:
         data = self.cluster.data(name)

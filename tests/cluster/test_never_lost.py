@@ -120,9 +120,9 @@ def test_so_many_at_once_are_destroyed_only_when_it_is_confirmed(site: Site) -> 
     for name in names:
         site.cluster.apply(name, {"data": [PASSWORD]})
     for name in names:
-        site.cluster.wait_ready(name, within=30)
+        site.cluster.wait_ready(name)
         site.cluster.delete("managedsecrets", name)
-    eventually(lambda: states(operator, site.namespace) == ["Deleted"] * 11, within=30)
+    eventually(lambda: states(operator, site.namespace) == ["Deleted"] * 11)
     operator.stop()
     end_recovery_windows(operator)
 
@@ -171,7 +171,7 @@ def test_a_secret_goes_with_its_resource_while_the_operator_is_stopped(site: Sit
 
     site.cluster.delete("managedsecrets", "db")
 
-    eventually(lambda: site.cluster.data("db") is None, within=30)
+    eventually(lambda: site.cluster.data("db") is None)
 
 
 def test_a_secret_that_was_left_gets_the_new_resource_for_its_owner(site: Site) -> None:

@@ -144,7 +144,7 @@ def test_an_older_store_takes_the_values_of_the_secret_when_a_person_says_so(sit
 
     site.control_plane.kubectl(*command)
 
-    site.cluster.wait_ready("db", within=30)
+    site.cluster.wait_ready("db")
     assert site.data() == before
     assert reasons(operator, site)[0] == "Imported"
 
@@ -232,7 +232,7 @@ def test_a_deleted_definition_does_not_hang_and_counts_as_no_deletion(
     if not is_running:
         operator.start(ready=False)
         eventually(operator.socket.exists)
-    eventually(lambda: site.cluster.data("db") is None, within=30)
+    eventually(lambda: site.cluster.data("db") is None)
     site.control_plane.kubectl("apply", "--server-side", "-f", CRDS)
     site.control_plane.kubectl("wait", "--for=condition=Established", "crd", CRD)
     eventually(lambda: states(operator, site.namespace) == ["Live"])
@@ -277,7 +277,7 @@ def test_an_operator_without_rights_waits_for_them(fresh_site: Site) -> None:
     site.control_plane.kubectl("apply", "--server-side", "-f", RBAC)
 
     site.cluster.apply("db", {"data": [PASSWORD, TOKEN]})
-    site.cluster.wait_ready("db", within=30)
+    site.cluster.wait_ready("db")
     assert site.data()["password"] == before["password"]
 
 

@@ -104,7 +104,7 @@ def test_a_secret_edited_by_hand_is_put_right(cluster: Cluster, canary: Canary) 
 
     cluster.patch("secrets", "db", {"data": {"password": encoded("edited-by-hand")}})
 
-    eventually(lambda: cluster.data("db") == before, within=5, what="the drift is corrected")
+    eventually(lambda: cluster.data("db") == before, what="the drift is corrected")
 
 
 def test_a_secret_deleted_by_hand_is_made_again(cluster: Cluster, canary: Canary) -> None:
@@ -113,7 +113,7 @@ def test_a_secret_deleted_by_hand_is_made_again(cluster: Cluster, canary: Canary
 
     cluster.delete("secrets", "db")
 
-    eventually(lambda: cluster.data("db") == before, within=5, what="the Secret is back")
+    eventually(lambda: cluster.data("db") == before, what="the Secret is back")
 
 
 def test_labels_taken_off_by_hand_are_put_back(cluster: Cluster, canary: Canary) -> None:
@@ -126,7 +126,7 @@ def test_labels_taken_off_by_hand_are_put_back(cluster: Cluster, canary: Canary)
         secret = cluster.get("secrets", "db") or {}
         return "keyturn.dev/secret-id" in secret["metadata"]["labels"]
 
-    eventually(labelled, within=5)
+    eventually(labelled)
 
 
 def test_a_key_that_others_add_stays(cluster: Cluster, canary: Canary) -> None:
@@ -195,7 +195,7 @@ def test_an_import_needs_the_consent_of_the_owner(cluster: Cluster) -> None:
 
     cluster.patch("secrets", "db", {"metadata": {"annotations": {"keyturn.dev/allow": "db"}}})
 
-    cluster.wait_ready("db", within=30)
+    cluster.wait_ready("db")
     assert plain(cluster.data("db"), "password") == b"theirs-for-now"
 
 

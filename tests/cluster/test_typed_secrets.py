@@ -29,7 +29,7 @@ def values(cluster: Cluster, canary: Canary) -> Callable[[str], Values]:
     """Wait for a ManagedSecret and read its Secret; what is secret there is a canary from then."""
 
     def read(name: str = "app") -> Values:
-        cluster.wait_ready(name, within=30)
+        cluster.wait_ready(name)
         data = cluster.data(name)
         assert data is not None
         read = {key: base64.b64decode(value) for key, value in data.items()}

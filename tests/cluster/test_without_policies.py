@@ -191,7 +191,7 @@ def test_consent_opens_a_source(shop: Cluster, victim: dict[str, Any]) -> None:
 
     shop.patch("secrets", "victim", {"metadata": {"annotations": {"keyturn.dev/allow": "friend"}}})
 
-    shop.wait_ready("friend", within=30)
+    shop.wait_ready("friend")
     assert (shop.data("friend") or {})["copy"] == victim["data"]["token"]
 
 
@@ -269,7 +269,7 @@ def test_what_was_written_before_the_policies_came_stays_refused(
         wait_for_a_later_second(apiserver, shop)
         shop.patch("secrets", "victim", {"metadata": {"labels": {"looked-at": "again"}}})
         shop.apply("author", spec)
-        shop.wait_ready("author", within=30)
+        shop.wait_ready("author")
 
         assert shop.condition("thief")["reason"] == "Denied"
         assert shop.data("thief") is None

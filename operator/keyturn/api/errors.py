@@ -31,6 +31,7 @@ STATUS: Mapping[type[errors.KeyturnError], HTTPStatus] = {
     errors.StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StorageFullError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StorageReadOnlyError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StoreStoppedError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.KeyProviderUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ClusterUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.IntegrityError: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -23,7 +23,8 @@
     ├── UnavailableError          try again later
     │   ├── StoreUnavailableError
     │   │   ├── StorageFullError
-    │   │   └── StorageReadOnlyError
+    │   │   ├── StorageReadOnlyError
+    │   │   └── StoreStoppedError
     │   ├── KeyProviderUnavailableError
     │   └── ClusterUnavailableError
     └── IntegrityError            stop and call a person
@@ -179,6 +180,12 @@ class StorageReadOnlyError(StoreUnavailableError):
     """The disk of the store is mounted read-only."""
 
     code = "StorageReadOnly"
+
+
+class StoreStoppedError(StoreUnavailableError):
+    """The store writes nothing more after a failed fsync; only a new process may try again."""
+
+    code = "StoreStopped"
 
 
 class KeyProviderUnavailableError(UnavailableError):

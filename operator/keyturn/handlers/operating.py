@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from keyturn.domain.errors import KeyturnError
+from keyturn.domain.errors import KeyturnError, StoreStoppedError
 from keyturn.domain.secret import SecretName
 from keyturn.handlers.eyes import ManagedSecretsEye, NativeSecretsEye
 from keyturn.handlers.watching import KopfWatch
@@ -48,6 +48,7 @@ class Operator:
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: Workers | None = None
         self._store_problems: list[str] = []
+        self._is_store_stopped = False
 
     def heard(self, kind: str | None, body: dict[str, Any]) -> None:
         """Take an event of kopf: its key is queued, unless it is the echo of our own write."""
@@ -89,6 +90,8 @@ class Operator:
             problems.append("a reconcile is stuck")
         if self._witness.finds_deaf_for_good():
             problems.append("the watch of ManagedSecrets stays deaf")
+        if self._is_store_stopped:
+            problems.append("the store writes nothing more after a failed fsync")
         return problems
 
     def is_unready(self) -> list[str]:
@@ -125,6 +128,7 @@ class Operator:
                 self._store_problems = []
             except KeyturnError as error:
                 self._store_problems = [error.message]
+                self._is_store_stopped = isinstance(error, StoreStoppedError)
             await asyncio.sleep(STORE_CHECK)
 
     async def _supervise(self, kopf: KopfWatch) -> None:

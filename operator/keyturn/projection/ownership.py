@@ -91,8 +91,14 @@ class Facts:
 
     @property
     def has_imported_at_most(self) -> bool:
-        """Tell whether no value was made that an import could put aside."""
-        return self.current is None or self.current.reason is VersionReason.IMPORTED
+        """Tell whether no value is in use that an import could put aside.
+
+        Nor is a first value that was made before its Secret was found to be there already.
+        """
+        if self.current is None or self.current.reason is VersionReason.IMPORTED:
+            return True
+        is_first = self.newest == 1 and self.current.reason is VersionReason.CREATED
+        return is_first and not self.is_shown
 
 
 def decide(facts: Facts, existing: ExistingNativeSecret | None) -> Decision:

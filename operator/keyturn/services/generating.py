@@ -33,6 +33,10 @@ class Generating:
         """Name the keys of the same secret that the source is made from."""
         return self._find(source.generator).needs(source.parameters).siblings
 
+    def secrets_of(self, source: Generate) -> frozenset[str]:
+        """Name the native Secrets that the source is made from."""
+        return self._find(source.generator).needs(source.parameters).secrets
+
     async def generate(
         self,
         resource: SecretName,

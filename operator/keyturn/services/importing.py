@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from keyturn.domain.errors import StoreRollbackError
-from keyturn.domain.managed_secret import Generate, Input, ManagedSecret, Target
+from keyturn.domain.managed_secret import (
+    AdoptionPolicy,
+    CreationPolicy,
+    Generate,
+    Input,
+    ManagedSecret,
+    Target,
+)
 from keyturn.domain.payload import Payload, SecretValue
 from keyturn.domain.secret import Secret
 from keyturn.domain.stage import Stage
@@ -41,7 +48,7 @@ class Importing:
         given: dict[str, SecretValue] = {}
         lost: list[Target] = []
         for target in resource.effective_targets:
-            actual = await view.get(target.name)
+            actual = await _look(view, resource, target)
             decision = await self._targets.decide(resource, secret, target, actual)
             if decision.action in (Action.IMPORT, Action.IMPORT_LOST_STORE) and actual is not None:
                 found = values_in(target, resource, actual)
@@ -89,6 +96,14 @@ class Importing:
                     reason=VersionReason.IMPORTED,
                     history_limit=resource.spec.history_limit,
                 )
+
+
+async def _look(view: NativeView, resource: ManagedSecret, target: Target) -> Json | None:
+    """Look whether something stands there that its values could be taken from, or its rights."""
+    creates = target.creation_policy in (CreationPolicy.OWNER, CreationPolicy.ORPHAN)
+    if creates and resource.spec.adoption_policy is AdoptionPolicy.FAIL:
+        return await view.glance(target.name)
+    return await view.get(target.name)
 
 
 def values_in(target: Target, resource: ManagedSecret, actual: Json) -> dict[str, SecretValue]:

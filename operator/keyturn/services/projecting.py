@@ -52,7 +52,7 @@ class Projecting:
         self._sightings = sightings
 
     def view(self, namespace: str) -> NativeView:
-        return NativeView(self._natives, namespace)
+        return NativeView(self._natives, self._sightings, namespace)
 
     def forget(self, name: SecretName) -> None:
         """Forget the targets of a ManagedSecret that is gone."""

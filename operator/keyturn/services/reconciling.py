@@ -115,7 +115,9 @@ class Reconciler:
             secret = await self._lifecycle.attach(resource, body)
             was = secret.stages.current
             view = self._projecting.view(resource.namespace)
-            secret, error = await self._sourcing.next(resource, secret, view)
+            secret, error = await self._sourcing.next(
+                resource, secret, view, has_failed=_has_failed(body.get("status") or {})
+            )
             if error is not None and not secret.projected:
                 return Report(resource.generation, secret, error=error)
             projected = await self._projecting.project(resource, secret, view)
@@ -145,6 +147,11 @@ class Reconciler:
         self._written[name] = (version, report.generation)
         if report.error is not None and _ready(stood) != _ready(patch):
             await self._events.post(name, uid, Notice.NOT_READY)
+
+
+def _has_failed(status: Mapping[str, Any]) -> bool:
+    ready = _ready(status)
+    return ready is not None and ready[0] != "True"
 
 
 def _ready(status: Mapping[str, Any]) -> tuple[str, str] | None:

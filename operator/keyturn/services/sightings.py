@@ -88,6 +88,11 @@ class Sightings:
         if not self._seen[place].present and place not in self._projectors:
             del self._seen[place]
 
+    def is_present(self, place: Place) -> bool:
+        """Tell whether a native Secret that carries our label stands there."""
+        seen = self._seen.get(place)
+        return seen is not None and seen.present
+
     def is_as_written(self, place: Place, uid: str, resource_version: str) -> bool:
         """Tell whether nobody touched the Secret since that write."""
         return self._seen.get(place) == Seen(uid, int(resource_version), present=True)

@@ -4,7 +4,15 @@ import logging
 from collections.abc import Callable
 
 from keyturn.domain.errors import KeyturnError, RaceError, UnavailableError
-from keyturn.domain.managed_secret import ConfigMapKey, ManagedSecret, SecretKey
+from keyturn.domain.managed_secret import (
+    ConfigMapKey,
+    CreationPolicy,
+    Generate,
+    Input,
+    Literal,
+    ManagedSecret,
+    SecretKey,
+)
 from keyturn.domain.payload import Payload, SecretValue
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.version import VersionReason
@@ -42,17 +50,20 @@ class Sourcing:
         self._follow = follow
 
     async def next(
-        self, resource: ManagedSecret, secret: Secret, view: NativeView
+        self, resource: ManagedSecret, secret: Secret, view: NativeView, *, has_failed: bool
     ) -> tuple[Secret, KeyturnError | None]:
         """Add the next version if one is due.
 
         Returns the secret as it stands then, and what kept a due version from being made.
+        `has_failed` tells that the last reconcile did not end in a synced secret.
 
         Raises:
             UnavailableError: something that is needed does not answer.
         """
         followed: dict[str, SecretValue] = {}
         try:
+            # Followed first, read then: a change in between is heard of.
+            self._follow(resource.name, self._to_follow(resource, secret, has_failed=has_failed))
             await self._read(resource, followed)
             plan = next_version.plan(
                 resource.spec,
@@ -80,20 +91,37 @@ class Sourcing:
         """Follow nothing for a ManagedSecret that is gone."""
         self._follow(name, frozenset())
 
+    def _to_follow(
+        self, resource: ManagedSecret, secret: Secret, *, has_failed: bool
+    ) -> frozenset[tuple[str, str]]:
+        """Name the objects whose change may change what becomes of the resource.
+
+        A target that could not be written is one: its owner may let it be written, or remove it.
+        """
+        found: set[tuple[str, str]] = set()
+        for entry in resource.spec.data:
+            match entry.source:
+                case ConfigMapKey(name=name):
+                    found.add(("configmaps", name))
+                case SecretKey(name=name):
+                    found.add(("secrets", name))
+                case Generate() as source:
+                    found |= {("secrets", name) for name in self._generating.secrets_of(source)}
+                case Literal() | Input():
+                    pass
+        if has_failed:
+            found |= {
+                ("secrets", target.name)
+                for target in resource.effective_targets
+                if target.creation_policy is not CreationPolicy.NONE
+                and secret.projection(target.name) is None
+            }
+        return frozenset(found)
+
     async def _read(self, resource: ManagedSecret, followed: dict[str, SecretValue]) -> None:
-        references = {
-            entry.key: entry.source
-            for entry in resource.spec.data
-            if isinstance(entry.source, ConfigMapKey | SecretKey)
-        }
-        # Followed first, read then: a change in between is heard of.
-        kinds = {
-            ("secrets" if isinstance(source, SecretKey) else "configmaps", source.name)
-            for source in references.values()
-        }
-        self._follow(resource.name, frozenset(kinds))
-        for key, source in references.items():
-            followed[key] = await self._sources.read(resource.name, source)
+        for entry in resource.spec.data:
+            if isinstance(entry.source, ConfigMapKey | SecretKey):
+                followed[entry.key] = await self._sources.read(resource.name, entry.source)
 
     async def _make(self, plan: Plan, resource: ManagedSecret, secret: Secret) -> Secret:
         number = secret.stages.current

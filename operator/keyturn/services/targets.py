@@ -19,6 +19,7 @@ from keyturn.projection.desired import Identity, rendered_from
 from keyturn.projection.drift import Drift, needs_recreation
 from keyturn.projection.existing import ExistingNativeSecret
 from keyturn.projection.ownership import Decision, Facts, RefusalReason, decide
+from keyturn.services.sightings import Sightings
 from keyturn.store.interface import SecretStore, StoreIdentity
 
 
@@ -37,8 +38,9 @@ class CannotChangeError(ConflictError):
 class NativeView:
     """The native Secrets of one namespace as one reconcile sees them: each is read once."""
 
-    def __init__(self, natives: NativeSecrets, namespace: str) -> None:
+    def __init__(self, natives: NativeSecrets, sightings: Sightings, namespace: str) -> None:
         self._natives = natives
+        self._sightings = sightings
         self._namespace = namespace
         self._read: dict[str, Json | None] = {}
 
@@ -50,6 +52,16 @@ class NativeView:
             except ObjectNotFoundError:
                 self._read[name] = None
         return self._read[name]
+
+    async def glance(self, name: str) -> Json | None:
+        """Read one with its data if the watch has seen it, which it does where it is ours.
+
+        One that is somebody else's is taken for absent: that costs no request, and the create of
+        it, which never overwrites, tells.
+        """
+        if not self._sightings.is_present((self._namespace, name)):
+            self._read.setdefault(name, None)
+        return await self.get(name)
 
 
 class Targets:

@@ -17,6 +17,7 @@ from keyturn.domain.errors import (
     StorageReadOnlyError,
     StoreCorruptError,
     StoreInUseError,
+    StoreStoppedError,
     StoreUnavailableError,
 )
 
@@ -41,8 +42,8 @@ def translate(error: Exception, path: Path, *, system_errno: int = 0) -> Keyturn
     return translated
 
 
-def failed_sync(path: Path) -> StoreUnavailableError:
-    return StoreUnavailableError(
+def failed_sync(path: Path) -> StoreStoppedError:
+    return StoreStoppedError(
         f"the disk failed to keep a write to {path}: nothing more is written;"
         " check the disk, then restart the process"
     )

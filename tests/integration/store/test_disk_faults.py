@@ -20,6 +20,7 @@ from integration.store.writing import sealed_version
 from keyturn.domain.errors import (
     StorageFullError,
     StorageReadOnlyError,
+    StoreStoppedError,
     StoreUnavailableError,
 )
 from keyturn.domain.secret import Secret
@@ -102,14 +103,14 @@ async def test_after_a_failed_fsync_nothing_is_written_any_more(
 ) -> None:
     secret = await a_secret(store, versions=1)
     faults.call, faults.error = "sync", failed_sync
-    with pytest.raises(StoreUnavailableError, match="restart the process"):
+    with pytest.raises(StoreStoppedError, match="restart the process"):
         await add(store, secret, 2)
     faults.heal()
     written, synced = faults.met["write"], faults.met["sync"]
 
-    with pytest.raises(StoreUnavailableError, match="restart the process"):
+    with pytest.raises(StoreStoppedError, match="restart the process"):
         await add(store, secret, 2)
-    with pytest.raises(StoreUnavailableError, match="restart the process"):
+    with pytest.raises(StoreStoppedError, match="restart the process"):
         await store.check()
     assert await store.get(secret.id) == secret
     await store.close()
@@ -129,7 +130,7 @@ async def test_a_failed_fsync_of_a_checkpoint_stops_writing_too(
             acknowledged.append(number)
 
     acknowledged: list[int] = []
-    with pytest.raises(StoreUnavailableError, match="restart the process"):
+    with pytest.raises(StoreStoppedError, match="restart the process"):
         await write_until_it_fails()
     faults.heal()
     await store.close()

@@ -18,7 +18,16 @@ class Echo(StandaloneGenerator):
 
 
 def test_it_reads_neither_secrets_nor_other_keys() -> None:
-    assert Echo().needs({"caSecretRef": {"name": "ca"}, "passwordKey": "p"}) == Needs()
+    needs = Echo().needs({"caSecretRef": {"name": "ca"}, "passwordKey": "p"})
+
+    assert needs == Needs(is_quick=True)
+
+
+def test_one_that_computes_says_that_it_is_not_quick() -> None:
+    class Slow(Echo):
+        is_quick = False
+
+    assert not Slow().needs({}).is_quick
 
 
 def test_it_generates_from_its_key_and_parameters_alone() -> None:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from keyturn.domain.errors import StorageFullError, StoreStoppedError, StoreUnavailableError
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.handlers.eyes import ManagedSecretsEye, NativeSecretsEye
 from keyturn.handlers.operating import Operator
@@ -33,8 +34,14 @@ async def nothing_stored() -> AsyncIterator[Secret]:
         yield secret
 
 
-async def check_store() -> None:
-    """Find the store well."""
+class Disk:
+    """Stands where the store's check does; `error` is what it finds."""
+
+    error: StoreUnavailableError | None = None
+
+    async def check(self) -> None:
+        if self.error is not None:
+            raise self.error
 
 
 @pytest.fixture
@@ -48,12 +55,17 @@ def witness() -> Witness:
 
 
 @pytest.fixture
-def operator(queue: WorkQueue, witness: Witness) -> Operator:
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+def operator(queue: WorkQueue, witness: Witness, disk: Disk) -> Operator:
     kube = KubeClient(Connection(Path("/nowhere")))
     managed = ManagedSecretsEye(kube, (), ClusterFacts(kube), nothing_stored, queue, witness)
     natives = NativeSecretsEye(kube, (), Sightings(), queue)
     reconciler = cast(Reconciler, Echoing())
-    return Operator(queue, reconciler, managed, natives, witness, check_store)
+    return Operator(queue, reconciler, managed, natives, witness, disk.check)
 
 
 def a_body(version: int) -> dict[str, Any]:
@@ -113,3 +125,23 @@ async def test_a_watch_that_stays_deaf_makes_it_dead(operator: Operator, witness
         assert witness.finds_deaf(alive_at=float("inf"))
 
     assert operator.is_dead() == ["the watch of ManagedSecrets stays deaf"]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_dead"),
+    [
+        pytest.param(StoreStoppedError("no sync"), True, id="a failed sync"),
+        pytest.param(StorageFullError("no space"), False, id="a full disk, which may get space"),
+    ],
+)
+async def test_a_store_that_stopped_makes_it_dead_and_one_that_waits_does_not(
+    operator: Operator, disk: Disk, error: StoreUnavailableError, is_dead: bool
+) -> None:
+    disk.error = error
+
+    watching = asyncio.create_task(operator._watch_store())
+    await asyncio.sleep(0.01)
+
+    assert error.message in operator.is_unready()
+    assert bool(operator.is_dead()) is is_dead
+    watching.cancel()
