@@ -27,6 +27,7 @@ ALLOWED = ("/registry/secrets/", "/registry/configmaps/")
 
 COMMANDS = (b"keyturn", b"kubectl-keyturn")
 _PAUSE = 0.1
+_OPEN_SECONDS = 30
 
 
 class CanaryScan:
@@ -57,6 +58,9 @@ class CanaryScan:
         ]
         for each in following:
             each.start()
+        for each in following:
+            # What comes and goes before the first watch is open would not be seen.
+            each.opened.wait(_OPEN_SECONDS)
         self._watched.append(control_plane)
         try:
             yield
@@ -162,6 +166,7 @@ class _Following:
         # The environment is pytest's, which changes it while this thread would read it.
         self._api.session.trust_env = False
         self._version = ""
+        self.opened = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="canary scan", daemon=True)
 
@@ -193,6 +198,7 @@ class _Following:
                 self._version = ""
                 self._stopping.wait(_PAUSE)
                 return
+            self.opened.set()
             for line in answer.iter_lines(chunk_size=None):
                 self._heard(json.loads(line))
 

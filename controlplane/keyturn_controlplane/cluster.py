@@ -1,6 +1,7 @@
 """A control plane of one's own, from start to stop."""
 
 import base64
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from typing import Self
 from keyturn_controlplane import components, kubeconfig
 from keyturn_controlplane.binaries import Binaries
 from keyturn_controlplane.certificates import Credentials
+from keyturn_controlplane.crds import are_established
 from keyturn_controlplane.endpoints import Endpoint
 from keyturn_controlplane.errors import CommandFailedError, NotReadyError
 from keyturn_controlplane.ports import ReservedPorts
@@ -186,7 +188,10 @@ class ControlPlane:
         for path in self._crds:
             self.kubectl("apply", "--server-side", "-f", str(path))
         if self._crds:
-            self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+            self._wait_for(APISERVER, self._serves_crds)
+
+    def _serves_crds(self) -> bool:
+        return are_established(json.loads(self.kubectl("get", "crds", "-o", "json").stdout))
 
     def _wait_for(self, name: str, is_ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_SECONDS

@@ -1,5 +1,6 @@
 """The cluster of KEYTURN_KUBECONFIG, which is left as it was found."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from keyturn.cli.demo.errors import CommandFailedError, DemoError
 from keyturn.cli.demo.kubectl import Kubectl
 from keyturn.cli.demo.screen import Screen
 from keyturn_controlplane.binaries import find_kubectl
+from keyturn_controlplane.crds import are_established
 
 ANSWER_SECONDS = 15
 CRD = "managedsecrets.keyturn.dev"
@@ -40,13 +42,23 @@ def other_cluster(kubeconfig: Path, root: Path, folder: Path, screen: Screen) ->
 
     try:
         kubectl.run("apply", "--server-side", "-f", str(root / "crds"))
-        kubectl.run("wait", "--for=condition=Established", "--timeout=30s", *made[:2])
+        _wait_until_served(kubectl)
         prepare(kubectl, root)
         screen.well("It has the CRD, the rights and the policies until the end of the demo.")
         yield Cluster(kubectl, detach, watch_namespaces=(NAMESPACE,))
     finally:
         if not is_kept:
             _remove(kubectl, made, screen)
+
+
+def _wait_until_served(kubectl: Kubectl) -> None:
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while not are_established({"items": [kubectl.json("get", "crd", CRD)]}):
+        if time.monotonic() > deadline:
+            raise DemoError(
+                f"expected: the cluster serves {CRD} within {ANSWER_SECONDS} s\nsaw: it does not"
+            )
+        time.sleep(0.1)
 
 
 @contextmanager
