@@ -1,5 +1,6 @@
 """A real control plane for the whole run, and a namespace for each test."""
 
+import base64
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import pytest
 from apiserver import Apiserver
 from canary import Canary
 from canary_scan import CanaryScan
-from cluster.operating import Cluster, OperatorProcess
+from cluster.operating import Cluster, OperatorProcess, Values
 from cluster.people import the_operator, wait_for_policies
 from cluster.site import Site
 from keyturn_controlplane.binaries import Binaries, find_or_build
@@ -121,6 +122,19 @@ def pykube_api(control_plane: ControlPlane) -> Iterator[pykube.HTTPClient]:
 def cluster(pykube_api: pykube.HTTPClient, namespace: str) -> Cluster:
     """The cluster as an independent client sees it, in the namespace of the test."""
     return Cluster(pykube_api, namespace)
+
+
+@pytest.fixture
+def values(cluster: Cluster) -> Callable[[str], Values]:
+    """Wait for a ManagedSecret, and read its Secret."""
+
+    def read(name: str = "app") -> Values:
+        cluster.wait_ready(name)
+        data = cluster.data(name)
+        assert data is not None
+        return {key: base64.b64decode(value) for key, value in data.items()}
+
+    return read
 
 
 @pytest.fixture(scope="session")

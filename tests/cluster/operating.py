@@ -16,6 +16,7 @@ from typing import Any, Self
 from keyturn_controlplane.cluster import ControlPlane
 
 Resource = dict[str, Any]
+Values = dict[str, bytes]
 
 
 class OperatorProcess:

@@ -20,34 +20,15 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from canary import Canary
-from cluster.operating import Cluster, OperatorProcess
+from cluster.operating import Cluster, OperatorProcess, Values
 
 ECDSA = {"algorithm": "ECDSA"}
 PASSWORD = {"key": "password", "generate": {"password": {"length": 24, "symbols": 0}}}
-PUBLIC = {"id.pub", "tls.crt", "ca.crt", "public.pem", "jwk.json", "jwks.json"}
-
-Values = dict[str, bytes]
 
 
 @pytest.fixture(autouse=True)
 def operator(shared_operator: OperatorProcess) -> OperatorProcess:
     return shared_operator
-
-
-@pytest.fixture
-def values(cluster: Cluster, canary: Canary) -> Callable[[str], Values]:
-    """Wait for a ManagedSecret and read its Secret; what is secret there is a canary from then."""
-
-    def read(name: str = "app") -> Values:
-        cluster.wait_ready(name)
-        data = cluster.data(name)
-        assert data is not None
-        read = {key: base64.b64decode(value) for key, value in data.items()}
-        for key in read.keys() - PUBLIC:
-            canary.register(read[key])
-        return read
-
-    return read
 
 
 def generated(key: str, **generate: Any) -> dict[str, Any]:

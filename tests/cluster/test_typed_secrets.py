@@ -9,35 +9,16 @@ import pytest
 
 from apiserver import Apiserver, a_managed_secret, managed_secrets
 from canary import Canary
-from cluster.operating import Cluster, OperatorProcess, eventually
+from cluster.operating import Cluster, OperatorProcess, Values, eventually
 
 ECDSA = {"algorithm": "ECDSA"}
 PASSWORD = {"key": "password", "generate": {"password": {"length": 24, "symbols": 0}}}
 USERNAME = {"key": "username", "value": "orders"}
-PUBLIC = {"id.pub", "tls.crt", "ca.crt", "username"}
-
-Values = dict[str, bytes]
 
 
 @pytest.fixture(autouse=True)
 def operator(shared_operator: OperatorProcess) -> OperatorProcess:
     return shared_operator
-
-
-@pytest.fixture
-def values(cluster: Cluster, canary: Canary) -> Callable[[str], Values]:
-    """Wait for a ManagedSecret and read its Secret; what is secret there is a canary from then."""
-
-    def read(name: str = "app") -> Values:
-        cluster.wait_ready(name)
-        data = cluster.data(name)
-        assert data is not None
-        read = {key: base64.b64decode(value) for key, value in data.items()}
-        for key in read.keys() - PUBLIC:
-            canary.register(read[key])
-        return read
-
-    return read
 
 
 def typed(kind: str, *data: Any, **template: Any) -> dict[str, Any]:
