@@ -17,16 +17,20 @@
     │   │   └── StageMovedError
     │   ├── SecretDeletedError
     │   ├── TargetOwnedByOtherError
-    │   └── StoreRollbackError
+    │   ├── StoreRollbackError
+    │   └── LeadershipLostError
     ├── AwaitingInputError        a person has to give a value first
     ├── DeniedError               not allowed
+    │   └── TargetRefusedError
     ├── UnavailableError          try again later
     │   ├── StoreUnavailableError
     │   │   ├── StorageFullError
     │   │   ├── StorageReadOnlyError
     │   │   └── StoreStoppedError
     │   ├── KeyProviderUnavailableError
-    │   └── ClusterUnavailableError
+    │   ├── ClusterUnavailableError
+    │   └── TargetUnavailableError
+    │       └── TargetLockedError
     └── IntegrityError            stop and call a person
         ├── DecryptionFailedError
         │   ├── TamperedError
@@ -146,6 +150,12 @@ class StoreRollbackError(ConflictError):
     code = "StoreRollback"
 
 
+class LeadershipLostError(ConflictError):
+    """Another operator has taken over the store's epoch; this one must stop."""
+
+    code = "LeadershipLost"
+
+
 class AwaitingInputError(KeyturnError):
     """A key with the source `input` has no value yet."""
 
@@ -156,6 +166,12 @@ class DeniedError(KeyturnError):
     """The caller, or the author of a resource, may not do that."""
 
     code = "Denied"
+
+
+class TargetRefusedError(DeniedError):
+    """The target system of a rotation refused what was asked of it."""
+
+    code = "TargetRefused"
 
 
 class UnavailableError(KeyturnError):
@@ -198,6 +214,18 @@ class ClusterUnavailableError(UnavailableError):
     """The apiserver does not answer, or refuses for now."""
 
     code = "ClusterUnavailable"
+
+
+class TargetUnavailableError(UnavailableError):
+    """The target system of a rotation does not answer, or not as one that can be trusted."""
+
+    code = "TargetUnavailable"
+
+
+class TargetLockedError(TargetUnavailableError):
+    """Another session holds the lock of the credential in the target system."""
+
+    code = "TargetLocked"
 
 
 class IntegrityError(KeyturnError):

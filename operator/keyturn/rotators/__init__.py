@@ -1,0 +1,1 @@
+"""Rotators: each changes a credential in one kind of target system."""
