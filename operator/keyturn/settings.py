@@ -30,6 +30,8 @@ class Settings:
     """The namespaces to watch; none: all."""
     workers: int = 16
     """How many secrets are reconciled at once."""
+    rotations: int = 8
+    """How many rotations are at work at once."""
     payload_limit: int = MAX_PAYLOAD_BYTES
     """The most bytes of a payload, 1 KiB to 1 MiB."""
     health_address: str = "127.0.0.1"
@@ -38,6 +40,8 @@ class Settings:
     """0: a free port; below 0: not served."""
     log_level: str = "info"
     """debug, info, warning or error."""
+    failpoint: str = ""
+    """Where the process kills itself, for tests; see `keyturn.observability.failpoints`."""
 
     @property
     def store_file(self) -> Path:
@@ -71,12 +75,14 @@ class Settings:
             namespace=values.get("KEYTURN_NAMESPACE") or OPERATOR_NAMESPACE,
             watch_namespaces=tuple(n.strip() for n in namespaces.split(",") if n.strip()),
             workers=_number(values, "WORKERS", default=16, low=1, high=256),
+            rotations=_number(values, "ROTATIONS", default=8, low=1, high=256),
             payload_limit=_number(
                 values, "PAYLOAD_LIMIT", default=MAX_PAYLOAD_BYTES, low=1024, high=1024 * 1024
             ),
             health_address=values.get("KEYTURN_HEALTH_ADDRESS") or "127.0.0.1",
             health_port=_number(values, "HEALTH_PORT", default=8081, low=-1, high=65535),
             log_level=_level(values),
+            failpoint=values.get("KEYTURN_FAILPOINT", ""),
         )
 
 

@@ -54,10 +54,23 @@ def the_operator(control_plane: ControlPlane) -> Apiserver:
     return Apiserver(pykube.HTTPClient(pykube.KubeConfig.from_file(str(kubeconfig))))
 
 
+def rotators(namespace: str, name: str = "") -> str:
+    """Return the path of the Rotators of a namespace, or of the ClusterRotators, or of one."""
+    where = f"namespaces/{namespace}/rotators" if namespace else "clusterrotators"
+    path = f"/apis/keyturn.dev/v1alpha1/{where}"
+    return f"{path}/{name}" if name else path
+
+
 def wait_for_policies(apiserver: Apiserver, operator: Apiserver) -> None:
-    """Wait until both policies are enforced: that takes a moment after they were applied."""
+    """Wait until all policies are enforced: that takes a moment after they were applied."""
     unmarked = {"metadata": {"name": "unmarked"}}
     reserved = managed_secrets("kube-public")
+    rotator = {
+        "apiVersion": "keyturn.dev/v1alpha1",
+        "kind": "Rotator",
+        "metadata": {"name": "reserved"},
+        "spec": {"redis": {"host": "redis"}},
+    }
 
     def is_refused(answer: Answer, by: str) -> bool:
         return answer.is_forbidden and f"ValidatingAdmissionPolicy '{by}'" in answer.message
@@ -65,9 +78,14 @@ def wait_for_policies(apiserver: Apiserver, operator: Apiserver) -> None:
     def are_enforced() -> bool:
         written = operator.request("POST", core("secrets", "default"), unmarked, dryRun="All")
         asked = apiserver.request("POST", reserved, a_managed_secret(), dryRun="All")
-        return is_refused(written, "keyturn-cage") and is_refused(asked, "keyturn-author")
+        rotated = apiserver.request("POST", rotators("kube-public"), rotator, dryRun="All")
+        return (
+            is_refused(written, "keyturn-cage")
+            and is_refused(asked, "keyturn-author")
+            and is_refused(rotated, "keyturn-rotators")
+        )
 
-    eventually(are_enforced, what="both policies are enforced")
+    eventually(are_enforced, what="all policies are enforced")
 
 
 def a_secret(name: str = "db", **more: Any) -> dict[str, Any]:

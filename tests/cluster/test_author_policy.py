@@ -8,6 +8,7 @@ import pytest
 
 from apiserver import APPLY_PATCH, Answer, Apiserver, a_managed_secret, core, managed_secrets
 from canary import Canary
+from cluster.operating import eventually
 from cluster.people import Rule, a_person, may
 
 AUTHOR = "ValidatingAdmissionPolicy 'keyturn-author'"
@@ -101,6 +102,34 @@ RESOURCES: dict[str, tuple[dict[str, Any], Needs]] = {
 
 WRITES = [may("create", "secrets"), may("patch", "secrets", "orders")]
 
+USE_ONE: Needs = [("use", "rotators.keyturn.dev", "main")]
+USE_ANY: Needs = [("use", "clusterrotators.keyturn.dev", "main")]
+
+
+def rotating(kind: str, name: str = "main", **spec: Any) -> dict[str, Any]:
+    rotation = {"rotatorRef": {"kind": kind, "name": name}, "strategy": "SingleUser"}
+    password = {"key": "password", "generate": {"password": {}}}
+    data = [{"key": "username", "value": "orders"}, password]
+    return a_managed_secret(data=data, rotation=rotation, **{"targets": [NOWHERE], **spec})
+
+
+RESOURCES |= {
+    "is rotated by a Rotator": (rotating("Rotator"), USE_ONE),
+    "is rotated by a ClusterRotator": (rotating("ClusterRotator"), USE_ANY),
+    "is rotated and writes": (
+        rotating("Rotator", targets=[{"name": "orders"}]),
+        [*USE_ONE, *WRITE_ORDERS],
+    ),
+    "is made anew, by no rotator": (
+        a_managed_secret(
+            data=[{"key": "password", "generate": {"password": {}}}],
+            rotation={"interval": "30d"},
+            targets=[NOWHERE],
+        ),
+        [],
+    ),
+}
+
 PEOPLE: dict[str, Sequence[Rule]] = {
     "nothing": [],
     "create": [may("create", "secrets")],
@@ -119,6 +148,12 @@ PEOPLE: dict[str, Sequence[Rule]] = {
     "read both sources": [may("get", "secrets", "source", "second")],
     "read and write all": [may("get create patch", "secrets")],
     "everything": [may("*", "*")],
+    "use rotators": [may("use", "rotators", group="keyturn.dev")],
+    "use the rotator": [may("use", "rotators", "main", group="keyturn.dev")],
+    "use another rotator": [may("use", "rotators", "other", group="keyturn.dev")],
+    "use the rotator, write one": [may("use", "rotators", "main", group="keyturn.dev"), *WRITES],
+    "get is not use": [may("get list watch create patch", "rotators", group="keyturn.dev")],
+    "use in the namespace": [may("use", "rotators clusterrotators", group="keyturn.dev")],
 }
 
 
@@ -140,7 +175,8 @@ def test_decides_as_can_i_does(
     answer = create(person, shop, resource)
 
     assert is_let(answer) == all(
-        person.may(verb, plural, shop, name) for verb, plural, name in needs
+        person.may(verb, plural, "" if plural.startswith("cluster") else shop, name)
+        for verb, plural, name in needs
     )
 
 
@@ -167,6 +203,18 @@ def test_decides_as_can_i_does(
         ),
         pytest.param(
             "patch", writing("orders"), "you may not create Secrets in this namespace", id="any"
+        ),
+        pytest.param(
+            "nothing",
+            rotating("Rotator"),
+            "you may not use the Rotator main, by which this ManagedSecret changes credentials",
+            id="a Rotator",
+        ),
+        pytest.param(
+            "use in the namespace",
+            rotating("ClusterRotator"),
+            "ask for the verb use on clusterrotators, for all or for that name",
+            id="a ClusterRotator",
         ),
     ],
 )
@@ -267,6 +315,7 @@ def test_the_largest_resource_is_within_what_a_policy_may_cost(
         may("get", "configmaps", *config_maps),
         may("create", "secrets"),
         may("patch", "secrets", *targets),
+        may("use", "rotators", "main", group="keyturn.dev"),
     )
     data = [
         *(a_source("secretKeyRef", name, name) for name in secrets),
@@ -274,7 +323,9 @@ def test_the_largest_resource_is_within_what_a_policy_may_cost(
         *({"key": f"more-{number}", "value": "x"} for number in range(52)),
     ]
 
-    answer = create(person, shop, writing(*targets, data=data))
+    rotation = {"rotatorRef": {"kind": "Rotator", "name": "main"}, "strategy": "SingleUser"}
+
+    answer = create(person, shop, writing(*targets, data=data, rotation=rotation))
 
     assert is_let(answer), answer.message
 
@@ -343,6 +394,61 @@ def test_any_change_of_the_spec_is_checked(
         answer = nobody.apply(stored, resource, manager="nobody")
 
     assert not is_let(answer)
+
+
+ROTATED = {
+    "another description": {"description": "changed"},
+    "another user": {"data": [{"key": "username", "value": "admin"}]},
+    "another schedule": {"rotation": {"schedule": "0 3 * * *"}},
+}
+
+
+@pytest.mark.parametrize("spec", ROTATED.values(), ids=ROTATED.keys())
+def test_any_change_of_what_is_rotated_is_for_who_may_use_the_rotator(
+    apiserver: Apiserver, namespace: str, nobody: Apiserver, spec: dict[str, Any]
+) -> None:
+    made = apiserver.request("POST", managed_secrets(namespace), rotating("Rotator"))
+    assert made.is_ok, made.message
+    path = managed_secrets(namespace, "orders")
+    user = a_person(
+        apiserver, namespace, "user", may("use", "rotators", "main", group="keyturn.dev")
+    )
+
+    changed = nobody.request("PATCH", path, {"spec": spec}, dryRun="All")
+    allowed = user.request("PATCH", path, {"spec": spec}, dryRun="All")
+    taken_off = nobody.request("PATCH", path, {"spec": {"rotation": None}}, dryRun="All")
+
+    assert not is_let(changed)
+    assert "you may not use the Rotator main" in changed.message
+    assert is_let(allowed)
+    assert is_let(taken_off)
+
+
+def test_a_cluster_rotator_is_for_who_may_use_it_in_the_cluster(
+    apiserver: Apiserver, namespace: str, nobody: Apiserver
+) -> None:
+    group = "rbac.authorization.k8s.io"
+    rule = may("use", "clusterrotators", "main", group="keyturn.dev")
+    bodies = {
+        "clusterroles": {"metadata": {"name": namespace}, "rules": [rule]},
+        "clusterrolebindings": {
+            "metadata": {"name": namespace},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": namespace},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": namespace}],
+        },
+    }
+    for plural, body in bodies.items():
+        assert apiserver.request("POST", f"/apis/{group}/v1/{plural}", body).is_ok
+    user = a_person(apiserver, namespace, namespace)
+    eventually(lambda: user.may("use", "clusterrotators.keyturn.dev", "", "main"))
+
+    allowed = create(user, namespace, rotating("ClusterRotator"))
+    another = create(user, namespace, rotating("ClusterRotator", "other"))
+    refused = create(nobody, namespace, rotating("ClusterRotator"))
+    for plural in reversed(bodies):
+        apiserver.request("DELETE", f"/apis/{group}/v1/{plural}/{namespace}")
+
+    assert (is_let(allowed), is_let(another), is_let(refused)) == (True, False, False)
 
 
 def test_an_apply_that_creates_is_checked(nobody: Apiserver, namespace: str) -> None:
@@ -421,7 +527,7 @@ def test_values_that_stand_in_no_secret_are_shown_by_who_may_read_all(
 
 
 @pytest.mark.parametrize(
-    "place", ["kube-system", "kube-public", "kube-node-lease", "keyturn-system"]
+    "place", ["kube-system", "kube-public", "kube-node-lease", "keyturn-system", "keyturn-jobs"]
 )
 def test_nobody_projects_into_a_namespace_of_the_cluster(apiserver: Apiserver, place: str) -> None:
     answer = create(apiserver, place, a_managed_secret(targets=[NOWHERE]))

@@ -22,6 +22,7 @@ SECRET_ID = "6f0f33f5-5a0b-4c63-8a3c-2b8b1f1f0c11"
 MANAGER = f"keyturn-{SECRET_ID}"
 MARKS = {"keyturn.dev/managed": "true", "keyturn.dev/secret-id": SECRET_ID}
 MERGED = {"keyturn.dev/managed": "merge"}
+FOR_A_JOB = {"keyturn.dev/managed": "job"}
 
 CAGE = "ValidatingAdmissionPolicy 'keyturn-cage'"
 ALLOW = "keyturn.dev/allow"
@@ -104,6 +105,13 @@ CREATED = {
     "a second key in the operator's namespace": ("keyturn-system", a_secret("keyturn-other-key")),
     "a key of another type": ("keyturn-system", a_secret("keyturn-default-key", type="x/y")),
     "a key in another namespace": ("shop", a_secret("keyturn-default-key")),
+    "where Jobs run, as for a ManagedSecret": ("keyturn-jobs", applied("db")),
+    "where Jobs run, without our label": ("keyturn-jobs", a_secret()),
+    "for a Job that is a login": (
+        "keyturn-jobs",
+        a_secret(labels=FOR_A_JOB, type="kubernetes.io/service-account-token", annotations=LOGIN),
+    ),
+    "for a Job that runs nowhere": ("shop", a_secret(labels=FOR_A_JOB)),
 }
 
 
@@ -439,3 +447,49 @@ def test_nobody_else_is_caged(apiserver: Apiserver, foreign: Foreign) -> None:
     answer = administrator.request("PATCH", path, {"metadata": {"labels": {"team": "them"}}})
 
     assert answer.is_ok, answer.message
+
+
+# Where Jobs run
+
+
+def test_a_secret_for_a_job_is_made_and_deleted_and_never_changed(
+    operator: Apiserver, canary: Canary
+) -> None:
+    body = a_secret(f"step-{SECRET_ID}", labels=FOR_A_JOB, type="Opaque")
+    path = core("secrets", "keyturn-jobs")
+
+    made = operator.request("POST", path, body)
+    changed = operator.request("PATCH", f"{path}/step-{SECRET_ID}", {"data": {}})
+    deleted = operator.request("DELETE", f"{path}/step-{SECRET_ID}")
+
+    assert made.is_ok, made.message
+    assert deleted.is_ok, deleted.message
+    assert "Secrets for Jobs in keyturn-jobs" in refusal(changed, canary)
+
+
+def test_a_secret_of_somebody_else_where_jobs_run_is_left_alone(
+    apiserver: Apiserver, operator: Apiserver, canary: Canary
+) -> None:
+    token = encoded(canary.make())
+    made = apiserver.request(
+        "POST", core("secrets", "keyturn-jobs"), a_secret("registry", data={"token": token})
+    )
+    assert made.is_ok, made.message
+    path = core("secrets", "keyturn-jobs", "registry")
+
+    taken = operator.request("PATCH", path, {"metadata": {"labels": FOR_A_JOB}})
+    deleted = operator.request("DELETE", path)
+    apiserver.request("DELETE", path)
+
+    assert "keyturn-jobs" in refusal(taken, canary)
+    assert "keyturn-jobs" in refusal(deleted, canary)
+
+
+def test_the_consent_to_a_rotator_opens_nothing_to_a_write(
+    operator: Apiserver, foreign: Foreign, canary: Canary
+) -> None:
+    path = foreign(annotations={ALLOW: "rotator/main, clusterrotator/main"})
+
+    answer = operator.request("PATCH", path, {"metadata": {"labels": MARKS}})
+
+    assert "belongs to somebody else" in refusal(answer, canary)

@@ -2,12 +2,14 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pykube
 import pytest
 
 from apiserver import Answer, Apiserver, a_managed_secret, managed_secrets
+from keyturn.domain.schedule import parse_schedule
 from keyturn_controlplane.cluster import ControlPlane
 
 KiB = 1024
@@ -39,6 +41,19 @@ def of_target(**target: Any) -> dict[str, Any]:
 
 def of_template(**template: Any) -> dict[str, Any]:
     return of_target(template=template)
+
+
+def rotated(**rotation: Any) -> dict[str, Any]:
+    return a_managed_secret(
+        data=[{"key": "password", "generate": {"password": {}}}], rotation=rotation
+    )
+
+
+def scheduled(schedule: str) -> dict[str, Any]:
+    return rotated(schedule=schedule)
+
+
+ROTATOR = {"rotatorRef": {"kind": "Rotator", "name": "shop-pg"}, "strategy": "SingleUser"}
 
 
 def without_spec() -> dict[str, Any]:
@@ -184,6 +199,161 @@ REFUSED = {
         of_key(valueFrom={"secretKeyRef": {"name": "keyturn-default-key", "key": "key"}}),
         "keyturn-default-key is the operator's own key and cannot be a source",
     ),
+    # rotation
+    "rotation of nothing that is made": (
+        a_managed_secret(rotation={"interval": "30d"}),
+        "rotation has nothing to make anew; write a key of data with generate",
+    ),
+    "a schedule and an interval": (
+        rotated(schedule="0 3 * * 6", interval="30d"),
+        "give schedule or interval, not both",
+    ),
+    "an empty schedule": (scheduled(""), "spec.rotation.schedule in body should be at least 1"),
+    "a schedule of 257 characters": (scheduled("0 3 * * 1" + ",2" * 124), "Too long"),
+    "a schedule in words": (
+        scheduled("nightly"),
+        "write five fields, minute hour day-of-month month day-of-week, such as",
+    ),
+    "a schedule of four fields": (scheduled("0 3 * *"), "write five fields, minute hour"),
+    "a schedule of six fields": (scheduled("0 0 3 * * 6"), "write five fields, minute hour"),
+    "an unknown name of a schedule": (scheduled("@reboot"), "write five fields, minute hour"),
+    "@every": (scheduled("@every 12h"), "a time zone belongs in timeZone, @every in interval"),
+    "a schedule with TZ=": (
+        scheduled("TZ=Europe/Berlin 0 3 * * *"),
+        "a time zone belongs in timeZone",
+    ),
+    "minute 60": (scheduled("60 3 * * *"), "the minute, the first field, is 0-59"),
+    "minutes with a step of 0": (scheduled("*/0 3 * * *"), "the minute, the first field"),
+    "minutes of two ranges in one": (scheduled("1-2-3 3 * * *"), "the minute, the first field"),
+    "each minute": (
+        scheduled("* * * * *"),
+        "rotations are at least 5 minutes apart; write a minute such as 0 or */5",
+    ),
+    "each fourth minute": (scheduled("*/4 * * * *"), "rotations are at least 5 minutes apart"),
+    "hour 24": (scheduled("0 24 * * *"), "the hour, the second field, is 0-23"),
+    "an empty place in a list of hours": (scheduled("0 3,,4 * * *"), "the hour, the second field"),
+    "day 0": (scheduled("0 3 0 * *"), "the day of the month, the third field, is 1-31"),
+    "day 32": (scheduled("0 3 32 * *"), "the day of the month, the third field"),
+    "? in five fields": (scheduled("0 3 ? * 6"), "the day of the month, the third field"),
+    "15W in five fields": (scheduled("0 3 15W * *"), "the day of the month, the third field"),
+    "month 13": (scheduled("0 3 * 13 *"), "the month, the fourth field, is 1-12, JAN-DEC"),
+    "a month in full": (scheduled("0 3 * JANUARY *"), "the month, the fourth field"),
+    "day of the week 8": (scheduled("0 3 * * 8"), "the day of the week, the fifth field, is 0-7"),
+    "a step from one day of the week": (scheduled("0 3 * * 1/2"), "the day of the week, the fifth"),
+    "the sixth Saturday": (scheduled("0 3 * * 6#6"), "the day of the week, the fifth field"),
+    "a month that is none": (scheduled("0 3 * FOO *"), "a month is JAN, FEB, MAR, APR, MAY"),
+    "a day of the week that is none": (scheduled("0 3 * * MON-SUX"), "a day of the week SUN, MON"),
+    "a rate of an hour": (
+        scheduled("rate(1 hour)"),
+        "AWS's rate is rate(4 hours) to rate(999 days)",
+    ),
+    "a rate of three hours": (scheduled("rate(3 hours)"), "AWS's rate is rate(4 hours)"),
+    "a rate of 1 days": (scheduled("rate(1 days)"), 'with "rate(1 day)" for one'),
+    "a rate of 10 day": (scheduled("rate(10 day)"), "AWS's rate is rate(4 hours)"),
+    "a rate of 1000 days": (scheduled("rate(1000 days)"), "AWS's rate is rate(4 hours)"),
+    "a rate of 24000 hours": (scheduled("rate(24000 hours)"), "AWS's rate is rate(4 hours)"),
+    "a rate of minutes": (scheduled("rate(30 minutes)"), "for another time write interval"),
+    "an AWS cron of five fields": (scheduled("cron(0 8 1 * ?)"), "write five fields, minute hour"),
+    "an AWS cron that is not closed": (scheduled("cron(0 8 1 * ? *"), "write five fields, minute"),
+    "day of the week 0 of AWS": (
+        scheduled("cron(0 8 ? * 0 *)"),
+        "the day of the week of AWS's cron() is 1-7 from Sunday",
+    ),
+    "two days of an AWS cron": (
+        scheduled("cron(0 8 1 * 2 *)"),
+        "AWS's cron() restricts the day of the month or the day of the week; write ?",
+    ),
+    "a year of an AWS cron": (
+        scheduled("cron(0 8 1 * ? 2027)"),
+        "the year, the last field of AWS's cron(), must be *",
+    ),
+    "a time zone that is a path": (
+        rotated(schedule="@daily", timeZone="../etc/passwd"),
+        "spec.rotation.timeZone in body should match",
+    ),
+    "a time zone of an interval": (
+        rotated(interval="30d", timeZone="Etc/UTC"),
+        "timeZone is that of a schedule; write schedule, or leave timeZone out",
+    ),
+    "an interval of four minutes": (
+        rotated(interval="4m59s"),
+        "the interval is 5 minutes to 3650 days, such as 12h or 30d",
+    ),
+    "an interval of more than ten years": (rotated(interval="3651d"), "the interval is 5 minutes"),
+    "an interval without a unit": (rotated(interval="30"), "the interval is 5 minutes"),
+    "a window of a minute": (
+        rotated(interval="30d", window="1m"),
+        "the window is 5 minutes to 30 days, such as 2h",
+    ),
+    "a window of more than 30 days": (rotated(interval="90d", window="31d"), "the window is 5"),
+    "a window of no schedule": (
+        rotated(window="2h"),
+        "window and jitter need a schedule or an interval; write one, or leave them out",
+    ),
+    "jitter of no schedule": (rotated(jitter="2h"), "window and jitter need a schedule"),
+    "jitter of more than a day": (
+        rotated(interval="90d", jitter="25h"),
+        "the jitter is at most one day, such as 30m",
+    ),
+    "more jitter than window": (
+        rotated(interval="90d", jitter="2h1s", window="1h60m"),
+        "jitter is longer than window; write at most the window",
+    ),
+    "an overlap of more than a year": (
+        rotated(overlap="366d"),
+        "the overlap is at most 365 days, such as 1d",
+    ),
+    "suspend as text": (rotated(suspend="yes"), "must be of type boolean"),
+    "a strategy without a rotator": (
+        rotated(strategy="SingleUser"),
+        "rotatorRef and a strategy of SingleUser or AlternatingUsers belong together",
+    ),
+    "a rotator without a strategy": (
+        rotated(rotatorRef={"kind": "Rotator", "name": "a"}),
+        "rotatorRef and a strategy of SingleUser or AlternatingUsers belong together",
+    ),
+    "a rotator that only regenerates": (
+        rotated(rotatorRef={"kind": "Rotator", "name": "a"}, strategy="Regenerate"),
+        "rotatorRef and a strategy of SingleUser or AlternatingUsers belong together",
+    ),
+    "an unknown strategy": (
+        rotated(strategy="Guess"),
+        'supported values: "Regenerate", "SingleUser", "AlternatingUsers"',
+    ),
+    "an unknown kind of rotator": (
+        rotated(rotatorRef={"kind": "Job", "name": "a"}, strategy="SingleUser"),
+        'supported values: "Rotator", "ClusterRotator"',
+    ),
+    "a rotator without a name": (
+        rotated(rotatorRef={"kind": "Rotator"}, strategy="SingleUser"),
+        "spec.rotation.rotatorRef.name: Required value",
+    ),
+    "a path in place of a rotator's name": (
+        rotated(rotatorRef={"kind": "Rotator", "name": "../a"}, strategy="SingleUser"),
+        "spec.rotation.rotatorRef.name in body should match",
+    ),
+    "a rotator of another namespace": (
+        rotated(rotatorRef={"kind": "Rotator", "name": "a", "namespace": "b"}),
+        'unknown field "spec.rotation.rotatorRef.namespace"',
+    ),
+    "keys without a rotator": (
+        rotated(keys={"username": "user"}),
+        "keys names values of a rotator; write rotatorRef, or leave keys out",
+    ),
+    "a rotator's value with a space": (
+        rotated(**ROTATOR, keys={"user name": "user"}),
+        "the names of a rotator's values have letters and digits only, such as username",
+    ),
+    "a rotator's value in a key that is none": (
+        rotated(**ROTATOR, keys={"username": "a b"}),
+        "spec.rotation.keys.username in body should match",
+    ),
+    "17 values of a rotator": (
+        rotated(**ROTATOR, keys={f"k{n}": "a" for n in range(17)}),
+        "must have at most 16 items",
+    ),
+    "no failures": (rotated(maxFailures=0), "greater than or equal to 1"),
+    "too many failures": (rotated(maxFailures=101), "less than or equal to 100"),
     # generators
     "no generator": (of_key(generate={}), "name exactly one generator: password, passphrase, hex"),
     "two generators": (
@@ -564,6 +734,46 @@ REFUSED = {
     ),
 }
 
+SCHEDULES = [
+    "0 3 * * 6",
+    "0,30 9-17 1,15 JAN,jul mon-FRI",
+    "*/5 */2 */3 */4 */2",
+    "0-50/10 0-23/4 1-31/7 1-12/3 1-5/2",
+    "5/25 3/6 2/3 1/3 0",
+    "59 23 31 12 7",
+    "00 03 01 01 0",
+    "0  3  *  *  *",
+    "0 3 L * *",
+    "0 3 LW * *",
+    "0 3 * * SAT#2,7#5",
+    "0 3 * * 5L",
+    "@yearly",
+    "@annually",
+    "@monthly",
+    "@weekly",
+    "@daily",
+    "@midnight",
+    "@hourly",
+    "rate(1 day)",
+    "rate(2 days)",
+    "rate(999 days)",
+    "rate(4 hours)",
+    "rate(23976 hours)",
+    "cron(0 8 1 * ? *)",
+    "cron(0 1 * 1/3 SUN *)",
+    "cron(0/15 4/12 ? JAN-MAR 2-6 *)",
+    "cron(0 8 L * ? *)",
+    "cron(0 8 LW * ? *)",
+    "cron(0 8 15W * ? *)",
+    "cron(0 8 ? * L *)",
+    "cron(0 8 ? * 6L *)",
+    "cron(0 8 ? * friL *)",
+    "cron(0 8 ? * 2#1,TUE#5 *)",
+    "cron(0 8 ? * 2/2 *)",
+    "cron(0 8 * * * *)",
+]
+"""Those that the schema takes; that the operator takes them too is said below."""
+
 ACCEPTED = {
     "the least": a_managed_secret(),
     "everything but data": a_managed_secret(
@@ -681,6 +891,25 @@ ACCEPTED = {
     "a typed Secret of both": of_template(
         type="kubernetes.io/tls", mergePolicy="Merge", data={"note": "x"}
     ),
+    "rotation on request only": rotated(),
+    "rotation with everything": a_managed_secret(
+        rotation={
+            "schedule": "0 3 * * 6",
+            "timeZone": "America/Argentina/Buenos_Aires",
+            "window": "2h",
+            "jitter": "120m",
+            "suspend": False,
+            "rotatorRef": {"kind": "ClusterRotator", "name": "shop-pg"},
+            "strategy": "AlternatingUsers",
+            "keys": {"username": "user", "password": "pass.word"},
+            "overlap": "0s",
+            "maxFailures": 100,
+        }
+    ),
+    "the shortest interval": rotated(interval="5m"),
+    "the longest interval": rotated(interval="3650d", window="30d", jitter="1d"),
+    "the plain strategy": rotated(strategy="Regenerate", overlap="365d", maxFailures=1),
+    **{f"the schedule {schedule}": scheduled(schedule) for schedule in SCHEDULES},
 }
 
 
@@ -692,6 +921,11 @@ def test_is_refused_with_a_text_that_helps(
 
     assert answer.status in {400, 422}, answer.body
     assert text in answer.message
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_operator_takes_what_the_schema_takes(schedule: str) -> None:
+    assert parse_schedule(schedule, "Europe/Berlin").spacing >= timedelta(minutes=5)
 
 
 @pytest.mark.parametrize("resource", ACCEPTED.values(), ids=ACCEPTED)
@@ -754,6 +988,8 @@ def test_the_table_shows_how_each_stands(
     other = {**ready, "type": "Another", "status": "False", "reason": "Else"}
     status = {
         "currentVersion": 7,
+        "lastRotationTime": "2026-01-01T01:00:20Z",
+        "nextRotationTime": "2126-01-02T01:00:00Z",
         "targets": [{"name": "orders", "type": "kubernetes.io/tls", "synced": True, "version": 7}],
         "conditions": [other, ready],
     }
@@ -762,8 +998,64 @@ def test_the_table_shows_how_each_stands(
 
     head, row = control_plane.kubectl("get", "ms", "-n", namespace).stdout.splitlines()
 
-    assert head.split() == ["NAME", "TYPE", "VERSION", "READY", "REASON", "AGE"]
-    assert row.split()[:-1] == ["orders", "kubernetes.io/tls", "7", "True", "SecretSynced"]
+    columns = ["NAME", "TYPE", "VERSION", "READY", "REASON", "LAST ROTATION", "NEXT ROTATION"]
+    assert re.split(r" {2,}", head.strip()) == [*columns, "AGE"]
+    *stands, last, following, _ = row.split()
+    assert stands == ["orders", "kubernetes.io/tls", "7", "True", "SecretSynced"]
+    assert re.fullmatch(r"\d+[dhy]\w*", last)
+    assert following == "2126-01-02T01:00:00Z"
+
+
+def test_the_status_tells_of_rotations(apiserver: Apiserver, namespace: str) -> None:
+    time = "2026-09-12T01:03:20Z"
+    over = {
+        "version": 6,
+        "cause": "Request",
+        "by": "jane@example.com",
+        "outcome": "Abandoned",
+        "beganTime": time,
+        "endedTime": time,
+        "duration": "2.4s",
+        "code": "TargetRefused",
+    }
+    status = {
+        "lastRotationTime": time,
+        "nextRotationTime": time,
+        "rotation": {
+            "step": "setPending",
+            "cause": "Schedule",
+            "version": 7,
+            "beganTime": time,
+            "failures": 0,
+            "code": "TargetUnavailable",
+        },
+        "rotations": [over] * 20,
+        "history": [
+            {"version": 2, "reason": "RolledBack"},
+            {"version": 1, "reason": "Rotated"},
+        ],
+    }
+    apiserver.request("POST", managed_secrets(namespace), rotated())
+    path = f"{managed_secrets(namespace, 'orders')}/status"
+
+    answer = apiserver.request("PATCH", path, {"status": status}, fieldValidation="Strict")
+    more = apiserver.request("PATCH", path, {"status": {"rotations": [over] * 21}})
+
+    assert answer.body["status"] == status
+    assert "must have at most 20 items" in more.message
+
+
+def test_they_are_selected_by_their_rotator(apiserver: Apiserver, namespace: str) -> None:
+    for name, rotation in (("database", ROTATOR), ("other", {})):
+        resource = rotated(**rotation)
+        resource["metadata"]["name"] = name
+        apiserver.request("POST", managed_secrets(namespace), resource)
+
+    answer = apiserver.request(
+        "GET", managed_secrets(namespace), fieldSelector="spec.rotation.rotatorRef.name=shop-pg"
+    )
+
+    assert [item["metadata"]["name"] for item in answer.body["items"]] == ["database"]
 
 
 def test_the_category_lists_them(control_plane: ControlPlane, namespace: str) -> None:

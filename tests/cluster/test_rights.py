@@ -28,6 +28,8 @@ ADMISSION = "admissionregistration.k8s.io"
 EVERYWHERE: set[Row] = {
     *rows("keyturn.dev", "managedsecrets", "get list watch create"),
     *rows("keyturn.dev", "managedsecrets/status", "patch"),
+    *rows("keyturn.dev", "rotators", "get list watch"),
+    *rows("keyturn.dev", "clusterrotators", "get list watch"),
     *rows("", "secrets", "get list watch create patch delete"),
     *rows("", "configmaps", "get list watch"),
     *rows("", "namespaces", "get list watch"),
@@ -35,13 +37,22 @@ EVERYWHERE: set[Row] = {
     *rows("apiextensions.k8s.io", "customresourcedefinitions", "get", "managedsecrets.keyturn.dev"),
     *rows(ADMISSION, "validatingadmissionpolicies", "get", "keyturn-cage"),
     *rows(ADMISSION, "validatingadmissionpolicies", "get", "keyturn-author"),
+    *rows(ADMISSION, "validatingadmissionpolicies", "get", "keyturn-rotators"),
     *rows(ADMISSION, "validatingadmissionpolicybindings", "get", "keyturn-cage"),
     *rows(ADMISSION, "validatingadmissionpolicybindings", "get", "keyturn-author"),
+    *rows(ADMISSION, "validatingadmissionpolicybindings", "get", "keyturn-rotators"),
 }
 
 AT_HOME: set[Row] = {
     *EVERYWHERE,
     *rows("", "secrets", "get", "keyturn-default-key"),
+    *rows("coordination.k8s.io", "leases", "get update patch", "keyturn"),
+    *rows("coordination.k8s.io", "leases", "create"),
+}
+
+WHERE_JOBS_RUN: set[Row] = {
+    *EVERYWHERE,
+    *rows("batch", "jobs", "get list watch create delete"),
 }
 
 
@@ -85,6 +96,7 @@ def account(control_plane: ControlPlane) -> Iterator[Apiserver]:
         pytest.param("default", EVERYWHERE, id="in a namespace of people"),
         pytest.param("kube-system", EVERYWHERE, id="in a namespace of the cluster"),
         pytest.param("keyturn-system", AT_HOME, id="in its own namespace"),
+        pytest.param("keyturn-jobs", WHERE_JOBS_RUN, id="where Jobs run"),
     ],
 )
 def test_the_operator_has_exactly_these_rights(
@@ -144,7 +156,16 @@ REFUSED = [
     "delete managedsecrets.keyturn.dev",
     "deletecollection managedsecrets.keyturn.dev",
     "get events.events.k8s.io",
-    "create leases.coordination.k8s.io",
+    "create rotators.keyturn.dev",
+    "patch rotators.keyturn.dev",
+    "use rotators.keyturn.dev",
+    "create clusterrotators.keyturn.dev",
+    "patch clusterrotators.keyturn.dev",
+    "use clusterrotators.keyturn.dev",
+    "delete leases.coordination.k8s.io",
+    "patch jobs.batch",
+    "patch jobs/status.batch",
+    "create cronjobs.batch",
 ]
 
 
@@ -154,6 +175,19 @@ def test_the_operator_may_not(operator: Apiserver, asked: str) -> None:
 
     assert not operator.may(verb, resource)
     assert not operator.may(verb, resource, "keyturn-system")
+    assert asked == "create jobs.batch" or not operator.may(verb, resource, "keyturn-jobs")
+
+
+def test_the_operator_runs_jobs_in_one_namespace_only(operator: Apiserver) -> None:
+    assert operator.may("create", "jobs.batch", "keyturn-jobs")
+    assert not operator.may("create", "jobs.batch", "default")
+    assert not operator.may("create", "pods", "keyturn-jobs")
+
+
+def test_the_operator_has_one_lease(operator: Apiserver) -> None:
+    assert operator.may("update", "leases.coordination.k8s.io", "keyturn-system", "keyturn")
+    assert not operator.may("update", "leases.coordination.k8s.io", "keyturn-system", "other")
+    assert not operator.may("create", "leases.coordination.k8s.io", "default")
 
 
 ADMISSION_PATH = f"/apis/{ADMISSION}/v1"
@@ -223,6 +257,8 @@ ROLES: dict[str, dict[str, bool]] = {
         "patch managedsecrets.keyturn.dev": False,
         "delete managedsecrets.keyturn.dev": False,
         "get secrets": False,
+        "get rotators.keyturn.dev": True,
+        "use rotators.keyturn.dev": False,
     },
     "edit": {
         "get managedsecrets.keyturn.dev": True,
@@ -233,11 +269,18 @@ ROLES: dict[str, dict[str, bool]] = {
         "deletecollection managedsecrets.keyturn.dev": True,
         "patch managedsecrets/status.keyturn.dev": False,
         "update managedsecrets/status.keyturn.dev": False,
+        "get rotators.keyturn.dev": True,
+        "use rotators.keyturn.dev": True,
+        "create rotators.keyturn.dev": False,
+        "patch rotators.keyturn.dev": False,
+        "delete rotators.keyturn.dev": False,
+        "use clusterrotators.keyturn.dev": False,
     },
 }
-ROLES["admin"] = ROLES["edit"]
-
-NAMED = {"view": "keyturn-view", "edit": "keyturn-edit"}
+ROLES["admin"] = ROLES["edit"] | {
+    f"{verb} rotators.keyturn.dev": True
+    for verb in ("create", "update", "patch", "delete", "deletecollection")
+}
 
 
 def bound(apiserver: Apiserver, namespace: str, role: str) -> Apiserver:
@@ -337,7 +380,7 @@ def test_the_files_applied_again_change_nothing(control_plane: ControlPlane) -> 
     assert difference.returncode == 0, difference.stderr
 
 
-@pytest.mark.parametrize("name", ["keyturn-cage", "keyturn-author"])
+@pytest.mark.parametrize("name", ["keyturn-cage", "keyturn-author", "keyturn-rotators"])
 def test_the_expressions_of_a_policy_have_no_warning(apiserver: Apiserver, name: str) -> None:
     path = f"{ADMISSION_PATH}/validatingadmissionpolicies/{name}"
 
@@ -350,7 +393,10 @@ def test_the_expressions_of_a_policy_have_no_warning(apiserver: Apiserver, name:
     assert status()["typeChecking"] == {}
 
 
-def test_the_namespace_admits_only_restricted_pods(apiserver: Apiserver, enforced: None) -> None:
+@pytest.mark.parametrize("place", ["keyturn-system", "keyturn-jobs"])
+def test_its_namespaces_admit_only_restricted_pods(
+    apiserver: Apiserver, enforced: None, place: str
+) -> None:
     privileged = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -358,17 +404,17 @@ def test_the_namespace_admits_only_restricted_pods(apiserver: Apiserver, enforce
         "spec": {"containers": [{"name": "c", "image": "x", "securityContext": {}}]},
     }
 
-    answer = apiserver.request("POST", core("pods", "keyturn-system"), privileged, dryRun="All")
+    answer = apiserver.request("POST", core("pods", place), privileged, dryRun="All")
 
     assert answer.is_forbidden
     assert "restricted" in answer.message
 
 
-def test_a_secret_of_the_operators_namespace_is_for_no_editor(
-    apiserver: Apiserver, namespace: str
+@pytest.mark.parametrize("place", ["keyturn-system", "keyturn-jobs"])
+def test_a_secret_of_the_operators_namespaces_is_for_no_editor(
+    apiserver: Apiserver, namespace: str, place: str
 ) -> None:
     person = bound(apiserver, namespace, "admin")
 
-    answer = person.request("POST", core("secrets", "keyturn-system"), a_secret())
-
-    assert answer.is_forbidden
+    assert person.request("POST", core("secrets", place), a_secret()).is_forbidden
+    assert person.request("GET", core("secrets", place)).is_forbidden

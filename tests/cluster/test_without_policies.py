@@ -23,7 +23,10 @@ from keyturn_controlplane.binaries import Binaries
 from keyturn_controlplane.cluster import ControlPlane
 
 ROOT = Path(__file__).parents[2]
-POLICIES = [ROOT / "rbac" / "40-cage-policy.yaml", ROOT / "rbac" / "50-author-policy.yaml"]
+POLICIES = [
+    ROOT / "rbac" / f"{name}.yaml"
+    for name in ("40-cage-policy", "50-author-policy", "60-rotator-policy")
+]
 
 PASSWORD = {"key": "password", "generate": {"password": {}}}
 
@@ -146,7 +149,7 @@ def test_refuses(
     assert canary.scan_text(others(shop)) == []
 
 
-@pytest.mark.parametrize("place", ["kube-system", "kube-public", "keyturn-system"])
+@pytest.mark.parametrize("place", ["kube-system", "kube-public", "keyturn-system", "keyturn-jobs"])
 def test_refuses_a_namespace_of_the_cluster(
     shop: Cluster, apiserver: Apiserver, place: str
 ) -> None:

@@ -27,6 +27,7 @@ STATUS: Mapping[type[errors.KeyturnError], HTTPStatus] = {
     errors.StoreRollbackError: HTTPStatus.CONFLICT,
     errors.LeadershipLostError: HTTPStatus.CONFLICT,
     errors.AwaitingInputError: HTTPStatus.CONFLICT,
+    errors.RotationPendingError: HTTPStatus.CONFLICT,
     errors.DeniedError: HTTPStatus.FORBIDDEN,
     errors.TargetRefusedError: HTTPStatus.FORBIDDEN,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -98,8 +98,29 @@ async def _put(served: Served, asked: Asked) -> Json:
 
 
 async def _rollback(served: Served, asked: Asked) -> Json:
-    number = schemas.read_rollback(asked.body)
-    return _described(served, await served.operations.rollback(asked.name, number))
+    number, by = schemas.read_rollback(asked.body)
+    return _described(served, await served.operations.rollback(asked.name, number, by=by))
+
+
+async def _rotate(served: Served, asked: Asked) -> Json:
+    by, token = schemas.read_rotate(asked.body)
+    await served.operations.rotate(asked.name, by=by, token=token)
+    return await _rotations(served, asked)
+
+
+async def _cancel(served: Served, asked: Asked) -> Json:
+    by, _ = schemas.read_rotate(asked.body)
+    await served.operations.cancel(asked.name, by=by)
+    return await _rotations(served, asked)
+
+
+async def _rotations(served: Served, asked: Asked) -> Json:
+    return schemas.journal_document(asked.name, await served.operations.journal(asked.name))
+
+
+async def _rotated(served: Served, asked: Asked) -> Json:
+    found = await served.operations.rotated(asked.namespace)
+    return {"items": [schemas.rotated_document(resource) for resource in found]}
 
 
 async def _restore(served: Served, asked: Asked) -> Json:
@@ -141,9 +162,16 @@ HISTORY = Route("GET", f"{_SECRET}/history", _history)
 GET = Route("POST", f"{_SECRET}/get", _get)
 PUT = Route("POST", f"{_SECRET}/put", _put)
 ROLLBACK = Route("POST", f"{_SECRET}/rollback", _rollback)
+ROTATE = Route("POST", f"{_SECRET}/rotate", _rotate)
+CANCEL = Route("POST", f"{_SECRET}/cancel", _cancel)
+ROTATIONS = Route("GET", f"{_SECRET}/rotations", _rotations)
+ROTATED = Route("GET", "/v1/rotated", _rotated)
 RESTORE = Route("POST", f"{_SECRET}/restore", _restore)
 PURGE = Route("POST", "/v1/purge", _purge)
 VERSION = Route("GET", "/v1/version", _version)
 KEY = Route("GET", "/v1/key", _key)
 
-ROUTES = (LIST, DESCRIBE, HISTORY, GET, PUT, ROLLBACK, RESTORE, PURGE, VERSION, KEY)
+ROUTES = (
+    *(LIST, DESCRIBE, HISTORY, GET, PUT, ROLLBACK, RESTORE, PURGE, VERSION, KEY),
+    *(ROTATE, CANCEL, ROTATIONS, ROTATED),
+)

@@ -13,12 +13,18 @@ from typing import Any
 
 from keyturn.domain.duration import format_duration
 from keyturn.domain.errors import InvalidParameterError
+from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import Payload, SecretValue
-from keyturn.domain.secret import Secret
+from keyturn.domain.rotation import Rotation
+from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.stage import Stage
 from keyturn.domain.version import Version
+from keyturn.store.journal import Journal
 
 Json = dict[str, Any]
+
+MAX_LABEL = 128
+"""The most characters of who asks, and of a token."""
 
 
 def time_of(moment: datetime | None) -> str | None:
@@ -123,9 +129,59 @@ def values_of(document: Json) -> dict[str, SecretValue]:
     return {key: _decoded(key, value) for key, value in document["values"].items()}
 
 
-def read_rollback(body: bytes) -> int:
-    """Raises: InvalidParameterError."""
-    return _number(_object(body, {"to"}).get("to"), "to")
+def read_rollback(body: bytes) -> tuple[int, str]:
+    """Read the version and who asks. Raises: InvalidParameterError."""
+    asked = _object(body, {"to", "by"})
+    return _number(asked.get("to"), "to"), _label(asked, "by")
+
+
+def rotate_request(by: str, token: str = "") -> Json:
+    return {"by": by, "token": token}
+
+
+def read_rotate(body: bytes) -> tuple[str, str]:
+    """Read who asks, and the token of the request. Raises: InvalidParameterError."""
+    asked = _object(body, {"by", "token"})
+    return _label(asked, "by"), _label(asked, "token")
+
+
+def rotation_document(rotation: Rotation) -> Json:
+    """Tell all about one rotation."""
+    failure = rotation.failure
+    return {
+        "id": str(rotation.id),
+        "version": rotation.number,
+        "cause": rotation.cause,
+        "by": rotation.requested_by,
+        "token": rotation.token,
+        "step": None if rotation.outcome else rotation.step,
+        "outcome": rotation.outcome,
+        "beganTime": time_of(rotation.began_at),
+        "endedTime": time_of(rotation.ended_at),
+        "failures": rotation.failures,
+        "code": failure.code if failure else None,
+        "message": f"{failure.step} failed: {failure.message}" if failure else None,
+        "retryTime": time_of(rotation.retry_at),
+        "givenUp": rotation.give_up or None,
+    }
+
+
+def journal_document(name: SecretName, journal: Journal) -> Json:
+    """Tell what is known of the rotations of a secret, the newest first."""
+    return {
+        "namespace": name.namespace,
+        "name": name.name,
+        "items": [rotation_document(rotation) for rotation in journal.rotations],
+    }
+
+
+def rotated_document(resource: ManagedSecret) -> Json:
+    """Tell of a resource that is rotated what a selection of them needs."""
+    return {
+        "namespace": resource.namespace,
+        "name": resource.name.name,
+        "labels": dict(resource.labels),
+    }
 
 
 def read_purge(body: bytes) -> bool:
@@ -166,6 +222,14 @@ def _object(body: bytes, fields: set[str]) -> Json:
             f"the body must be a JSON object of {', '.join(sorted(fields))}"
         )
     return parsed
+
+
+def _label(asked: Mapping[str, Any], field: str) -> str:
+    """Read a short text that is shown to people."""
+    text = asked.get(field, "")
+    if not isinstance(text, str) or len(text) > MAX_LABEL or not text.isprintable():
+        raise InvalidParameterError(f"{field!r} must be a text of at most {MAX_LABEL} characters")
+    return text
 
 
 def _number(value: object, field: str) -> int:

@@ -20,6 +20,7 @@
     │   ├── StoreRollbackError
     │   └── LeadershipLostError
     ├── AwaitingInputError        a person has to give a value first
+    ├── RotationPendingError      the target has to take a value first
     ├── DeniedError               not allowed
     │   └── TargetRefusedError
     ├── UnavailableError          try again later
@@ -160,6 +161,12 @@ class AwaitingInputError(KeyturnError):
     """A key with the source `input` has no value yet."""
 
     code = "AwaitingInput"
+
+
+class RotationPendingError(KeyturnError):
+    """The first credential is not accepted by its target system yet."""
+
+    code = "RotationPending"
 
 
 class DeniedError(KeyturnError):

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from keyturn.domain.recovery import Retention
+from keyturn.domain.rotation import RotationSpec
 from keyturn.domain.secret import SecretName
 from keyturn.domain.stage import Stage
 
@@ -229,6 +230,7 @@ class ManagedSecretSpec:
     retention: Retention = field(default_factory=Retention)
     history_limit: int = DEFAULT_HISTORY_LIMIT
     targets: tuple[Target, ...] = ()
+    rotation: RotationSpec | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:

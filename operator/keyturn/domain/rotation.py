@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+DEFAULT_MAX_FAILURES = 10
+
 
 class Strategy(StrEnum):
     """How a credential is replaced.
@@ -44,11 +46,15 @@ class Step(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a rotation began."""
+    """Why a rotation began.
+
+    Change: a value beside the credential changed; the credential stays, and is tested again.
+    """
 
     INITIAL = "Initial"
     SCHEDULE = "Schedule"
     REQUEST = "Request"
+    CHANGE = "Change"
     ROLLBACK = "Rollback"
 
 
@@ -144,4 +150,4 @@ class RotationSpec:
     keys: tuple[tuple[str, str], ...] = ()
     suspend: bool = False
     overlap: timedelta | None = None
-    max_failures: int = 10
+    max_failures: int = DEFAULT_MAX_FAILURES

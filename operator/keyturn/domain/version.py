@@ -15,6 +15,8 @@ class VersionReason(StrEnum):
     SPEC_CHANGED = "SpecChanged"
     SOURCE_CHANGED = "SourceChanged"
     PUT = "Put"
+    ROTATED = "Rotated"
+    ROLLED_BACK = "RolledBack"
 
 
 @dataclass(frozen=True, slots=True)

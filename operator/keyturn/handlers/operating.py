@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,9 +12,7 @@ from keyturn.handlers.eyes import ManagedSecretsEye, NativeSecretsEye
 from keyturn.handlers.watching import KopfWatch
 from keyturn.handlers.witness import Witness
 from keyturn.observability.failures import describe
-from keyturn.services.purging import Purging
 from keyturn.services.reconciling import Reconciler
-from keyturn.services.scheduling import Scheduler
 from keyturn.services.workers import Workers
 from keyturn.services.workqueue import WorkQueue
 
@@ -30,14 +28,16 @@ STORE_CHECK = 10.0
 class Operator:
     """Runs the watches and the workers, and tells the probes what is wrong."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root names each collaborator
         self,
         queue: WorkQueue,
         reconciler: Reconciler,
         managed: ManagedSecretsEye,
         natives: NativeSecretsEye,
         witness: Witness,
+        *,
         check_store: Callable[[], Awaitable[None]],
+        is_replaced: Callable[[], bool],
     ) -> None:
         self._queue = queue
         self._reconciler = reconciler
@@ -45,6 +45,7 @@ class Operator:
         self._natives = natives
         self._witness = witness
         self._check_store = check_store
+        self._is_replaced = is_replaced
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: Workers | None = None
         self._store_problems: list[str] = []
@@ -64,17 +65,23 @@ class Operator:
 
     @asynccontextmanager
     async def running(
-        self, kopf: KopfWatch, workers: Workers, scheduler: Scheduler, purging: Purging
+        self,
+        kopf: KopfWatch,
+        workers: Workers,
+        others: Mapping[str, Callable[[], Awaitable[None]]],
     ) -> AsyncIterator[None]:
-        """Run all tasks inside the `with`; what is cut off is taken up at the next start."""
+        """Run all tasks inside the `with`; what is cut off is taken up at the next start.
+
+        `others` are tasks of the services, by their names.
+        """
         self._workers = workers
-        self._start("scheduler", scheduler.run())
+        for name, run in others.items():
+            self._start(name, run())
         for watch in [*self._natives.watches, *self._managed.watches]:
             self._start("watch", watch.run())
         self._start("kopf", kopf.run())
         self._start("kopf's witness", self._supervise(kopf))
         self._start("workers", self._work(workers))
-        self._start("purging", purging.run())
         self._start("store check", self._watch_store())
         try:
             yield
@@ -90,6 +97,8 @@ class Operator:
             problems.append("a reconcile is stuck")
         if self._witness.finds_deaf_for_good():
             problems.append("the watch of ManagedSecrets stays deaf")
+        if self._is_replaced():
+            problems.append("another operator has taken over")
         if self._is_store_stopped:
             problems.append("the store writes nothing more after a failed fsync")
         return problems

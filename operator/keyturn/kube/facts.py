@@ -18,7 +18,7 @@ PAUSE = 1.0
 """Seconds between two looks for a CRD that is missing."""
 
 CLUSTER_NAMESPACE = "kube-system"
-POLICIES = ("keyturn-cage", "keyturn-author")
+AUTHOR_POLICY, ROTATOR_POLICY = "keyturn-author", "keyturn-rotators"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 
@@ -100,13 +100,18 @@ class ClusterFacts:
         The policy looks at what is written while it is bound. What stood there before was written
         by nobody knows whom, and stays so when the policy comes.
         """
-        bound_since = await self._bindings.get(POLICIES[1])
+        bound_since = await self._bindings.get(AUTHOR_POLICY)
         if bound_since is None:
             return False
         answer = await self._kube.request(
             "GET", f"{collection(name.namespace)}/{name.name}", accept=METADATA
         )
         return _made_at(answer) > bound_since
+
+    async def rotator_author_checked(self, rotator: Json) -> bool:
+        """Tell the same of a Rotator or ClusterRotator, as the apiserver gave it."""
+        bound_since = await self._bindings.get(ROTATOR_POLICY)
+        return bound_since is not None and _made_at(rotator) > bound_since
 
     async def _namespace_uid(self, name: str) -> str:
         answer = await self._kube.request("GET", f"/api/v1/namespaces/{name}", accept=METADATA)

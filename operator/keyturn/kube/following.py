@@ -1,47 +1,92 @@
-"""Follows the ConfigMaps and native Secrets that ManagedSecrets take values from."""
+"""Follows the objects of others that become of a ManagedSecret what it is.
+
+They are the ConfigMaps and native Secrets that it takes values from, its Rotator, and what that
+names: also cluster-scoped objects, and some of other namespaces.
+"""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from keyturn.domain.secret import SecretName
 from keyturn.kube.client import KubeClient
+from keyturn.kube.managed_secrets import GROUP, VERSION
 from keyturn.kube.metadata_watch import MetadataWatch, Sighting
 
-Place = tuple[str, str]
-"""Kind (`configmaps` or `secrets`) and namespace."""
+_CORE, _OURS = "/api/v1", f"/apis/{GROUP}/{VERSION}"
+_ROOTS: Mapping[str, str] = {
+    "configmaps": _CORE,
+    "secrets": _CORE,
+    "managedsecrets": _OURS,
+    "rotators": _OURS,
+    "clusterrotators": _OURS,
+}
+
+
+class Place(NamedTuple):
+    """All objects of a kind (by its plural) in a namespace; it is empty if they are in none."""
+
+    plural: str
+    namespace: str
+
+
+class FollowedObject(NamedTuple):
+    """One object, by the plural of its kind; the namespace is empty if it is in none."""
+
+    plural: str
+    namespace: str
+    name: str
+
+    @property
+    def place(self) -> Place:
+        return Place(self.plural, self.namespace)
+
+
+Follower = tuple[SecretName, str]
+"""A ManagedSecret, and what for it follows."""
+
+
+def path_of(plural: str, namespace: str) -> str:
+    """Give the path of all objects of a kind in a namespace, or in none.
+
+    >>> path_of("secrets", "shop"), path_of("clusterrotators", "")
+    ('/api/v1/namespaces/shop/secrets', '/apis/keyturn.dev/v1alpha1/clusterrotators')
+    """
+    where = f"/namespaces/{namespace}" if namespace else ""
+    return f"{_ROOTS[plural]}{where}/{plural}"
 
 
 class Following:
     """Watches the metadata of a kind in a namespace as long as somebody follows an object there.
 
-    `changed` is called with each ManagedSecret whose source changed. One watch for each kind and
-    namespace, not one for each object; nothing of what it sees is kept.
+    `changed` is called with each ManagedSecret that follows what changed. One watch for each kind
+    and namespace, not one for each object; nothing of what it sees is kept.
     """
 
     def __init__(self, kube: KubeClient, changed: Callable[[SecretName], None]) -> None:
         self._kube = kube
         self._changed = changed
-        self._followed: dict[SecretName, frozenset[tuple[str, str]]] = {}
-        self._followers: dict[Place, dict[str, set[SecretName]]] = {}
+        self._followed: dict[Follower, frozenset[FollowedObject]] = {}
+        self._followers: dict[Place, dict[str, set[Follower]]] = {}
         self._watches: dict[Place, asyncio.Task[None]] = {}
         self._seen: dict[Place, dict[str, int]] = {}
 
-    def follow(self, name: SecretName, objects: frozenset[tuple[str, str]]) -> None:
-        """Let a ManagedSecret follow these objects (kind, name) of its namespace, and no others."""
-        before = self._followed.get(name, frozenset())
+    def follow(self, name: SecretName, objects: frozenset[FollowedObject], *, purpose: str) -> None:
+        """Let a ManagedSecret follow these objects, and for this purpose no others."""
+        follower = (name, purpose)
+        before = self._followed.get(follower, frozenset())
         if before == objects:
             return
-        for kind, source in before - objects:
-            self._drop((kind, name.namespace), source, name)
-        for kind, source in objects - before:
-            place = (kind, name.namespace)
-            self._followers.setdefault(place, {}).setdefault(source, set()).add(name)
-            if place not in self._watches:
-                self._watches[place] = asyncio.create_task(self._watch(place))
+        for gone in before - objects:
+            self._drop(gone, follower)
+        for each in objects - before:
+            self._followers.setdefault(each.place, {}).setdefault(each.name, set()).add(follower)
+            if each.place not in self._watches:
+                self._watches[each.place] = asyncio.create_task(self._watch(each.place))
         if objects:
-            self._followed[name] = objects
+            self._followed[follower] = objects
         else:
-            self._followed.pop(name, None)
+            self._followed.pop(follower, None)
 
     async def close(self) -> None:
         """End all watches."""
@@ -50,39 +95,38 @@ class Following:
         await asyncio.gather(*self._watches.values(), return_exceptions=True)
         self._watches.clear()
 
-    def _drop(self, place: Place, source: str, name: SecretName) -> None:
+    def _drop(self, gone: FollowedObject, follower: Follower) -> None:
+        place = gone.place
         followers = self._followers[place]
-        followers[source].discard(name)
-        if not followers[source]:
-            del followers[source]
+        followers[gone.name].discard(follower)
+        if not followers[gone.name]:
+            del followers[gone.name]
         if not followers:
             del self._followers[place]
             self._seen.pop(place, None)
             self._watches.pop(place).cancel()
 
     async def _watch(self, place: Place) -> None:
-        kind, namespace = place
-
         async def listed(found: list[Sighting], _: int) -> None:
             versions = {seen.name: seen.resource_version for seen in found}
             before = self._seen.get(place, {})
             self._seen[place] = {n: v for n, v in versions.items() if n in self._at(place)}
-            for source in self._at(place):
+            for name in self._at(place):
                 # After the first list all are told: it may be younger than what they have read.
-                if before.get(source) != versions.get(source):
-                    self._tell(place, source)
+                if before.get(name) != versions.get(name):
+                    self._tell(place, name)
 
         def changed(seen: Sighting) -> None:
             if seen.name in self._at(place):
                 self._seen.setdefault(place, {})[seen.name] = seen.resource_version
                 self._tell(place, seen.name)
 
-        path = f"/api/v1/namespaces/{namespace}/{kind}"
+        path = path_of(place.plural, place.namespace)
         await MetadataWatch(self._kube, path, on_listed=listed, on_change=changed).run()
 
-    def _at(self, place: Place) -> dict[str, set[SecretName]]:
+    def _at(self, place: Place) -> dict[str, set[Follower]]:
         return self._followers.get(place, {})
 
-    def _tell(self, place: Place, source: str) -> None:
-        for name in tuple(self._at(place).get(source, ())):
-            self._changed(name)
+    def _tell(self, place: Place, name: str) -> None:
+        for resource in {resource for resource, _ in self._at(place).get(name, ())}:
+            self._changed(resource)

@@ -1,12 +1,16 @@
 """Kubernetes Events with fixed texts: nothing that a driver or a user wrote gets into one."""
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
+from typing import Any
 
 from keyturn.domain.errors import KeyturnError
+from keyturn.domain.rotation_event import EventKind, RotationEvent
 from keyturn.domain.secret import SecretName
 from keyturn.kube.client import KubeClient
+from keyturn.kube.errors import AlreadyExistsError, ObjectNotFoundError
 
 logger = logging.getLogger(__name__)
 
@@ -30,21 +34,49 @@ class Notice(Enum):
 
 
 class KubernetesEvents:
-    """Posts Events about ManagedSecrets; a failure is logged and forgotten."""
+    """Posts Events about ManagedSecrets."""
 
     def __init__(self, kube: KubeClient, *, instance: str) -> None:
         self._kube = kube
         self._instance = instance
 
     async def post(self, name: SecretName, uid: str, notice: Notice) -> None:
+        """Post an event; a failure is logged and forgotten."""
         kind, reason, text = notice.value
-        body = {
+        body = self._body(name, uid, datetime.now(UTC), (kind, reason, text))
+        body["metadata"]["generateName"] = f"{name.name[:200]}-"
+        try:
+            await self._create(name, body)
+        except KeyturnError as error:
+            logger.info("event %s about %s is lost: %s", reason, name, error.code)
+
+    async def post_rotation(self, event: RotationEvent) -> None:
+        """Post an event of a rotation, named by its id, so that it is there once.
+
+        Raises:
+            KeyturnError: the apiserver does not take it now.
+        """
+        kind, text = _ROTATION_TEXTS[event.kind]
+        told = text.format(version=event.version, step=event.step, code=event.code)
+        body = self._body(
+            event.name, event.resource_uid, event.time, (kind, event.kind.value, told)
+        )
+        body["metadata"]["name"] = f"{event.name.name[:200]}-{event.id}"
+        try:
+            await self._create(event.name, body)
+        except (AlreadyExistsError, ObjectNotFoundError):
+            # Posted before a crash, or its namespace is gone.
+            logger.debug("event %s about %s needs no delivery", event.kind, event.name)
+
+    def _body(
+        self, name: SecretName, uid: str, time: datetime, told: tuple[str, str, str]
+    ) -> dict[str, Any]:
+        kind, reason, text = told
+        return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{name.name[:200]}-", "namespace": name.namespace},
-            "eventTime": datetime.now(UTC)
-            .isoformat(timespec="microseconds")
-            .replace("+00:00", "Z"),
+            "metadata": {"namespace": name.namespace},
+            "eventTime": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "type": kind,
             "reason": reason,
             "action": "Reconcile",
@@ -59,8 +91,15 @@ class KubernetesEvents:
                 "uid": uid,
             },
         }
-        try:
-            path = f"/apis/events.k8s.io/v1/namespaces/{name.namespace}/events"
-            await self._kube.request("POST", path, body=body)
-        except KeyturnError as error:
-            logger.info("event %s about %s is lost: %s", reason, name, error.code)
+
+    async def _create(self, name: SecretName, body: dict[str, Any]) -> None:
+        path = f"/apis/events.k8s.io/v1/namespaces/{name.namespace}/events"
+        await self._kube.request("POST", path, body=body)
+
+
+_ROTATION_TEXTS: Mapping[EventKind, tuple[str, str]] = {
+    EventKind.STARTED: ("Normal", "Rotation began; version {version} is Pending."),
+    EventKind.SUCCEEDED: ("Normal", "Rotation succeeded; version {version} is Current."),
+    EventKind.FAILED: ("Warning", "Rotation failed at {step} with {code}; it is tried again."),
+    EventKind.ABANDONED: ("Warning", "Rotation to version {version} was given up."),
+}

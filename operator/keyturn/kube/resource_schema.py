@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from keyturn.domain.managed_secret import DEFAULT_HISTORY_LIMIT, KEY_PATTERN, MAX_KEY
+from keyturn.domain.rotation import DEFAULT_MAX_FAILURES
 
 Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN, max_length=MAX_KEY)]
 OBJECT_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+RotatorValue = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z][a-zA-Z0-9]*$", max_length=63)]
 ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
 
 
@@ -101,6 +103,29 @@ class Target(Model):
     template: Template = Template()
 
 
+class RotatorRef(Model):
+    """The administrator's resource that says where a credential is rotated."""
+
+    kind: Literal["Rotator", "ClusterRotator"]
+    name: ObjectName
+
+
+class Rotation(Model):
+    """When and how new versions are made without a change of the specification."""
+
+    schedule: str | None = None
+    interval: str | None = None
+    time_zone: str | None = None
+    window: str | None = None
+    jitter: str | None = None
+    suspend: bool = False
+    rotator_ref: RotatorRef | None = None
+    strategy: Literal["Regenerate", "SingleUser", "AlternatingUsers"] | None = None
+    keys: Annotated[dict[RotatorValue, Key], Field(max_length=16)] = {}
+    overlap: str | None = None
+    max_failures: Annotated[int, Field(ge=1, le=100)] = DEFAULT_MAX_FAILURES
+
+
 class Spec(Model):
     """What the author wants."""
 
@@ -112,6 +137,7 @@ class Spec(Model):
     recovery_window: str = "14d"
     revision_history_limit: Annotated[int, Field(ge=1, le=100)] = DEFAULT_HISTORY_LIMIT
     targets: Annotated[list[Target], Field(max_length=8)] = []
+    rotation: Rotation | None = None
 
 
 class Metadata(Model):

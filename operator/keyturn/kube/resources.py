@@ -14,10 +14,13 @@ from keyturn.domain import managed_secret as domain
 from keyturn.domain.duration import parse_duration
 from keyturn.domain.errors import InvalidError, InvalidSpecError, UnknownFormatError
 from keyturn.domain.recovery import ReclaimPolicy, Retention
+from keyturn.domain.rotator import JOBS_NAMESPACE
 from keyturn.domain.secret import SecretName
 from keyturn.domain.stage import Stage
 from keyturn.kube import resource_schema as schema
 from keyturn.kube.resource_checks import check, invalid
+from keyturn.kube.rotations import rotation_of
+from keyturn.kube.validation import validated
 
 OutputsOf = Callable[[str, str, Mapping[str, Any]], Mapping[str, str]]
 """Names the keys that a generator fills: (generator, key, parameters) to output name to key.
@@ -42,9 +45,9 @@ def parse(
         InvalidSpecError: something in it cannot be done; the message names the field and says
             what to write, and holds no `value`.
     """
-    resource = _validated(body)
+    resource = validated(schema.Resource, body)
     metadata = resource.metadata
-    if metadata.namespace == operator_namespace:
+    if metadata.namespace in (operator_namespace, JOBS_NAMESPACE):
         raise invalid("metadata.namespace", "is the operator's own; use another namespace")
     if metadata.namespace in domain.CLUSTER_NAMESPACES:
         raise invalid("metadata.namespace", "is the cluster's own; use another namespace")
@@ -102,44 +105,17 @@ def from_manifest(manifest: bytes) -> dict[str, Any]:
     return body
 
 
-def _validated(body: Mapping[str, Any]) -> schema.Resource:
-    try:
-        return schema.Resource.model_validate(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    # Outside of the handler, so that no traceback holds pydantic's error with the resource in it.
-    sentence = "is missing" if first["type"] == "missing" else f"is wrong: {first['msg']}"
-    raise invalid(_path(body, first["loc"]), sentence)
-
-
-def _path(body: Any, location: Iterable[int | str]) -> str:
-    """Write a location as `spec.data[password].generate`, by names where lists have them."""
-    path, here = "", body
-    for step in location:
-        if isinstance(step, int):
-            here = here[step]
-            names = (here.get(name) for name in ("key", "name", "stage")) if _is_map(here) else ()
-            name = next((name for name in names if isinstance(name, str)), "")
-            path += f"[{name if 0 < len(name) <= domain.MAX_KEY else step}]"
-        elif step != "[key]":  # pydantic's mark of an error in a key and not in its value
-            here = here.get(step) if _is_map(here) else None
-            path += f".{step}" if path else step
-    return path
-
-
-def _is_map(item: Any) -> bool:
-    return isinstance(item, Mapping)
-
-
 def _spec(spec: schema.Spec, outputs_of: OutputsOf) -> domain.ManagedSecretSpec:
+    data = _data(spec.data, outputs_of)
     return domain.ManagedSecretSpec(
-        data=_data(spec.data, outputs_of),
+        data=data,
         description=spec.description,
         encryption_key=spec.encryption_key_ref.name,
         adoption_policy=domain.AdoptionPolicy(spec.adoption_policy),
         retention=_retention(spec),
         history_limit=spec.revision_history_limit,
         targets=tuple(_target(target) for target in spec.targets),
+        rotation=None if spec.rotation is None else rotation_of(spec.rotation, data),
     )
 
 

@@ -58,7 +58,7 @@ class Sources:
         config_map = await self._get("configmaps", resource.namespace, source.name)
         texts = config_map.get("data") or {}
         values = {key: SecretValue(text.encode()) for key, text in texts.items()}
-        return _picked({**values, **_decoded(config_map.get("binaryData"))}, source)
+        return _picked({**values, **decoded(config_map.get("binaryData"))}, source)
 
     async def native_secret(
         self, resource: SecretName, name: str, *, seen_at_admission: bool
@@ -87,7 +87,7 @@ class Sources:
                 f"the Secret {name!r} is not open to this resource; its owner can run: kubectl "
                 f"annotate secret {name} -n {resource.namespace} {ALLOW}={resource.name}"
             )
-        return _decoded(secret.get("data"))
+        return decoded(secret.get("data"))
 
     async def _get(self, plural: str, namespace: str, name: str) -> Json:
         try:
@@ -99,7 +99,8 @@ class Sources:
             raise SourceNotFoundError(f"the {kind} {name!r} does not exist") from error
 
 
-def _decoded(data: Mapping[str, str] | None) -> dict[str, SecretValue]:
+def decoded(data: Mapping[str, str] | None) -> dict[str, SecretValue]:
+    """Read the `data` of a native Secret. Raises: SourceNotFoundError."""
     try:
         return {k: SecretValue(base64.b64decode(v)) for k, v in (data or {}).items()}
     except binascii.Error:

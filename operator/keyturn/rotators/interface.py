@@ -24,6 +24,7 @@ from uuid import UUID
 
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.rotation import Strategy
+from keyturn.domain.rotation_job import JobResult, RotationJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,20 @@ class Traits:
     username_limit: int = 63
 
 
+class JobRunner(Protocol):
+    """Runs a Kubernetes Job for one step of a rotation."""
+
+    async def run(self, job: RotationJob) -> JobResult:
+        """Run it to its end; one that runs already for the same act is waited for instead.
+
+        One Job of a secret runs at a time. Its Secret is gone when this returns or raises.
+
+        Raises:
+            TargetLockedError: a Job of the same secret runs for another act.
+            KeyturnError: the cluster cannot be asked, or refuses; the Job may run or not.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a credential is rotated, as the administrator's Rotator says.
@@ -60,12 +75,14 @@ class Target:
     `parameters` have passed `Rotator.check`. `admin` are the values of the admin credential, empty
     if there is none. `authority` are the certificates (PEM) that the target's must chain to; empty:
     those that the system trusts. `timeout` is in seconds, for connecting and for each statement.
+    `jobs` runs Kubernetes Jobs; None where there is no cluster.
     """
 
     parameters: Mapping[str, Any]
     admin: Mapping[str, SecretValue] = field(default_factory=dict)
     authority: bytes = b""
     timeout: float = 10.0
+    jobs: JobRunner | None = None
 
 
 @dataclass(frozen=True, slots=True)

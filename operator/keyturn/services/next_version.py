@@ -28,6 +28,21 @@ Followed = Mapping[str, SecretValue]
 
 
 @dataclass(frozen=True, slots=True)
+class RotatedKeys:
+    """What a rotation asks of the next version.
+
+    `held` are keys that stay as they are, whatever became of their source; `renewed` are keys that
+    are generated anew although their source is the same.
+    """
+
+    held: frozenset[str] = frozenset()
+    renewed: frozenset[str] = frozenset()
+
+
+NO_ROTATION = RotatedKeys()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What the next version needs; `changed` are the entries whose value is made or read anew."""
 
@@ -45,15 +60,22 @@ def plan(
     followed: Followed,
     fingerprint: Fingerprint,
     siblings_of: Callable[[Generate], frozenset[str]],
+    rotation: RotatedKeys = NO_ROTATION,
 ) -> Plan | None:
     """Compare the specification with the newest version; None if nothing changed."""
     origins = _origins(spec, followed, fingerprint)
     stood = secret.newest.origins if secret.newest else {}
-    changed = [e for e in spec.data if any(origins[k] != stood.get(k) for k in e.fills)]
+    origins.update({key: stood[key] for key in rotation.held if key in stood and key in origins})
+    changed = [
+        e
+        for e in spec.data
+        if any(origins[k] != stood.get(k) or k in rotation.renewed for k in e.fills)
+    ]
     changed = _with_dependants(spec, changed, siblings_of)
     if not changed and origins.keys() == stood.keys():
         return None
-    return Plan(tuple(changed), origins, _reason(changed, origins, stood), followed)
+    reason = VersionReason.ROTATED if rotation.renewed else _reason(changed, origins, stood)
+    return Plan(tuple(changed), origins, reason, followed)
 
 
 def plan_put(

@@ -12,6 +12,7 @@ from keyturn.domain.errors import (
 )
 from keyturn.domain.managed_secret import Input, ManagedSecret
 from keyturn.domain.payload import Payload, SecretValue
+from keyturn.domain.rotation import Cause, Rotation, RotationSpec
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.stage import Stage
 from keyturn.domain.version import VersionReason
@@ -19,8 +20,11 @@ from keyturn.services import next_version
 from keyturn.services.generating import Generating
 from keyturn.services.lifecycle import Lifecycle
 from keyturn.services.next_version import Fingerprint
+from keyturn.services.rotation.pending import Wanted
+from keyturn.services.rotation.rotations import Rotations
 from keyturn.services.versions import Versions
 from keyturn.store.interface import SecretStore
+from keyturn.store.journal import Journal
 
 ParseManifest = Callable[[Secret], ManagedSecret]
 """Read a secret's resource back from what the store keeps of it."""
@@ -47,6 +51,7 @@ class Operations:
         resource_of: ParseManifest,
         *,
         lifecycle: Lifecycle | None,
+        rotations: Rotations | None,
         changed: Callable[[SecretName], None],
     ) -> None:
         self._store = store
@@ -55,6 +60,7 @@ class Operations:
         self._fingerprint = fingerprint
         self._resource_of = resource_of
         self._lifecycle = lifecycle
+        self._rotations = rotations
         self._changed = changed
 
     async def list(self, namespace: str | None = None) -> Sequence[Secret]:
@@ -136,19 +142,71 @@ class Operations:
         entries = self._resource_of(secret).spec.data
         return [e.key for e in entries if isinstance(e.source, Input) and e.key not in stood]
 
-    async def rollback(self, name: SecretName, number: int) -> Secret:
+    async def rollback(self, name: SecretName, number: int, *, by: str) -> Secret:
         """Make an older version Current again; the one that was Current becomes Previous.
+
+        With a rotator its values become a new version, which is set and tested in the target
+        before it is Current; that goes on after this returns.
 
         Raises:
             SecretNotFoundError, VersionNotFoundError: there is none.
             DecryptionFailedError: that version does not open, so it must not become Current.
+            ConflictError: a rotation is under way.
         """
         secret = await self.find(name)
         secret.version(number)
         (await self._versions.open(secret, number)).zero()
+        rotation = self._rotation_of(secret)
+        if rotation is not None and rotation.rotator is not None:
+            await self._begin(secret, Wanted(Cause.ROLLBACK, by, back_to=number))
+            return await self._store.get(secret.id)
         moved = await self._store.promote(secret.id, number, expected=secret.stages.current)
         self._changed(name)
         return moved
+
+    async def rotate(self, name: SecretName, *, by: str, token: str) -> Rotation | None:
+        """Begin a rotation now; None if this token has begun one already. It goes on by itself.
+
+        Raises:
+            SecretNotFoundError: there is none.
+            SecretDeletedError: it is deleted; restore it first.
+            InvalidSpecError: it is not rotated.
+            ConflictError: a rotation is under way.
+        """
+        secret = await self.find(name)
+        if secret.deleted_at is not None:
+            raise SecretDeletedError(f"{name} is deleted; run keyturn restore first")
+        if token and any(token == done.token for done in (await self.journal(name)).rotations):
+            return None
+        return await self._begin(secret, Wanted(Cause.REQUEST, by, token))
+
+    async def rotated(self, namespace: str | None = None) -> Sequence[ManagedSecret]:
+        """List the resources of the live secrets that are rotated, by name."""
+        resources = [
+            self._resource_of(secret)
+            for secret in await self.list(namespace)
+            if secret.deleted_at is None and secret.sealed_manifest
+        ]
+        return [resource for resource in resources if resource.spec.rotation is not None]
+
+    async def cancel(self, name: SecretName, *, by: str) -> Rotation:
+        """Give up the rotation that is under way. Raises: ConflictError: there is none."""
+        return await self._engine().cancel(await self.find(name), by)
+
+    async def journal(self, name: SecretName) -> Journal:
+        """Read what is known of the rotations of a secret."""
+        return await self._engine().journal_of(await self.find(name))
+
+    def _rotation_of(self, secret: Secret) -> RotationSpec | None:
+        return self._resource_of(secret).spec.rotation
+
+    async def _begin(self, secret: Secret, wanted: Wanted) -> Rotation:
+        return await self._engine().begin(self._resource_of(secret), secret, wanted)
+
+    def _engine(self) -> Rotations:
+        if self._rotations is None:
+            raise UnavailableError("this needs the running operator; start keyturn run")
+        return self._rotations
 
     async def restore(self, name: SecretName) -> Secret:
         """Make a deleted ManagedSecret again, with its values."""

@@ -21,6 +21,8 @@ from keyturn.services.clock import Clock
 from keyturn.services.generating import Generating
 from keyturn.services.lifecycle import Lifecycle
 from keyturn.services.projecting import Projecting
+from keyturn.services.rotation.reporting import rotation_report
+from keyturn.services.rotation.rotations import Rotations
 from keyturn.services.sourcing import Sourcing
 from keyturn.services.status import Report, patch_of, status_of
 from keyturn.services.workqueue import Work
@@ -35,16 +37,18 @@ class Reconciler:
         self,
         resources: ManagedSecrets,
         lifecycle: Lifecycle,
+        rotations: Rotations,
         sourcing: Sourcing,
         projecting: Projecting,
         generating: Generating,
-        events: KubernetesEvents,
         *,
+        events: KubernetesEvents,
         clock: Clock,
         operator_namespace: str,
     ) -> None:
         self._resources = resources
         self._lifecycle = lifecycle
+        self._rotations = rotations
         self._sourcing = sourcing
         self._projecting = projecting
         self._generating = generating
@@ -115,12 +119,16 @@ class Reconciler:
             secret = await self._lifecycle.attach(resource, body)
             was = secret.stages.current
             view = self._projecting.view(resource.namespace)
-            secret, error = await self._sourcing.next(
+            look = await self._rotations.look(
                 resource, secret, view, has_failed=_has_failed(body.get("status") or {})
             )
+            secret, error = look.secret, look.error
             if error is not None and not secret.projected:
-                return Report(resource.generation, secret, error=error)
+                rotation = rotation_report(resource, look)
+                return Report(resource.generation, secret, error=error, rotation=rotation)
             projected = await self._projecting.project(resource, secret, view)
+            if projected.error is None and resource.spec.rotation is not None:
+                look = await self._rotations.projected(look, resource.spec.rotation)
         except (UnavailableError, RaceError):
             raise
         except KeyturnError as problem:
@@ -129,12 +137,19 @@ class Reconciler:
             await self._events.post(resource.name, resource.uid, Notice.NEW_VERSION)
         for notice in projected.notices:
             await self._events.post(resource.name, resource.uid, notice)
-        return Report(resource.generation, secret, projected.targets, error or projected.error)
+        return Report(
+            resource.generation,
+            secret,
+            projected.targets,
+            error or projected.error,
+            rotation_report(resource, look),
+        )
 
     async def _gone(self, name: SecretName) -> None:
         await self._lifecycle.record_deletion(name)
         self._projecting.forget(name)
         self._sourcing.forget(name)
+        self._rotations.forget(name)
         self._written.pop(name, None)
 
     async def _report(self, name: SecretName, body: Mapping[str, Any], report: Report) -> None:

@@ -1,7 +1,8 @@
 """Values for the next version: read what is followed, import what exists, make what changed."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from keyturn.domain.errors import KeyturnError, RaceError, UnavailableError
 from keyturn.domain.managed_secret import (
@@ -16,18 +17,19 @@ from keyturn.domain.managed_secret import (
 from keyturn.domain.payload import Payload, SecretValue
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.version import VersionReason
+from keyturn.kube.following import FollowedObject
 from keyturn.kube.sources import Sources
 from keyturn.services import next_version
 from keyturn.services.generating import Generating
 from keyturn.services.importing import Importing
-from keyturn.services.next_version import Fingerprint, Plan
+from keyturn.services.next_version import NO_ROTATION, Fingerprint, Plan, RotatedKeys
 from keyturn.services.targets import NativeView
 from keyturn.services.versions import Versions
 
 logger = logging.getLogger(__name__)
 
-Follow = Callable[[SecretName, frozenset[tuple[str, str]]], None]
-"""Tells the source watches which objects (kind, name) a ManagedSecret is to follow."""
+Follow = Callable[[SecretName, frozenset[FollowedObject]], None]
+"""Tells the source watches which objects a ManagedSecret is to follow."""
 
 
 class Sourcing:
@@ -60,6 +62,31 @@ class Sourcing:
         Raises:
             UnavailableError: something that is needed does not answer.
         """
+        try:
+            async with self.planned(resource, secret, view, has_failed=has_failed) as plan:
+                if plan is None:
+                    return secret, None
+                return await self._make(plan, resource, secret), None
+        except (UnavailableError, RaceError):
+            raise
+        except KeyturnError as error:
+            return secret, error
+
+    @asynccontextmanager
+    async def planned(
+        self,
+        resource: ManagedSecret,
+        secret: Secret,
+        view: NativeView,
+        *,
+        has_failed: bool,
+        rotation: RotatedKeys = NO_ROTATION,
+    ) -> AsyncIterator[Plan | None]:
+        """Plan the next version inside the `with`; the values that were read are zeroed after it.
+
+        Raises:
+            KeyturnError: a source cannot be read, or a target stands in the way.
+        """
         followed: dict[str, SecretValue] = {}
         try:
             # Followed first, read then: a change in between is heard of.
@@ -71,18 +98,14 @@ class Sourcing:
                 followed=followed,
                 fingerprint=self._fingerprint,
                 siblings_of=self._generating.siblings_of,
+                rotation=rotation,
             )
-            if plan is None:
-                return secret, None
-            if secret.newest is None:
-                plan = await self._importing.complete(plan, resource, secret, view)
-            else:
-                await self._importing.refuse_rollback(resource, secret, view)
-            return await self._make(plan, resource, secret), None
-        except (UnavailableError, RaceError):
-            raise
-        except KeyturnError as error:
-            return secret, error
+            if plan is not None:
+                if secret.newest is None:
+                    plan = await self._importing.complete(plan, resource, secret, view)
+                else:
+                    await self._importing.refuse_rollback(resource, secret, view)
+            yield plan
         finally:
             for value in followed.values():
                 value.zero()
@@ -93,7 +116,7 @@ class Sourcing:
 
     def _to_follow(
         self, resource: ManagedSecret, secret: Secret, *, has_failed: bool
-    ) -> frozenset[tuple[str, str]]:
+    ) -> frozenset[FollowedObject]:
         """Name the objects whose change may change what becomes of the resource.
 
         A target that could not be written is one: its owner may let it be written, or remove it.
@@ -116,28 +139,36 @@ class Sourcing:
                 if target.creation_policy is not CreationPolicy.NONE
                 and secret.projection(target.name) is None
             }
-        return frozenset(found)
+        return frozenset(FollowedObject(kind, resource.namespace, name) for kind, name in found)
 
     async def _read(self, resource: ManagedSecret, followed: dict[str, SecretValue]) -> None:
         for entry in resource.spec.data:
             if isinstance(entry.source, ConfigMapKey | SecretKey):
                 followed[entry.key] = await self._sources.read(resource.name, entry.source)
 
-    async def _make(self, plan: Plan, resource: ManagedSecret, secret: Secret) -> Secret:
+    async def payload(self, plan: Plan, resource: ManagedSecret, secret: Secret) -> Payload:
+        """Make the payload that a plan asks for; the caller zeroes it.
+
+        Raises:
+            AwaitingInputError: a key with the source `input` has no value yet.
+            InvalidParameterError, SourceNotFoundError: a generator cannot run.
+        """
         number = secret.stages.current
         current = await self._versions.open(secret, number) if number else Payload({})
         with current, Payload(plan.given):
-            payload = await next_version.payload_of(
+            return await next_version.payload_of(
                 plan, resource.spec, resource.name, current, self._generating
             )
-            with payload:
-                added = await self._versions.add(
-                    secret,
-                    payload,
-                    origins=plan.origins,
-                    reason=plan.reason,
-                    history_limit=resource.spec.history_limit,
-                )
+
+    async def _make(self, plan: Plan, resource: ManagedSecret, secret: Secret) -> Secret:
+        with await self.payload(plan, resource, secret) as payload:
+            added = await self._versions.add(
+                secret,
+                payload,
+                origins=plan.origins,
+                reason=plan.reason,
+                history_limit=resource.spec.history_limit,
+            )
         if plan.reason is not VersionReason.CREATED and added.newest is not None:
             logger.info("%s has version %d (%s)", secret.name, added.newest.number, plan.reason)
         return added

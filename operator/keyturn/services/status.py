@@ -6,11 +6,13 @@ resource that did not change is never written.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from keyturn.domain.errors import DecryptionFailedError, KeyturnError
 from keyturn.domain.secret import Secret
+from keyturn.services.clock import timestamp
+from keyturn.services.rotation.reporting import CONDITION, RotationReport
 
 SYNCED = "SecretSynced"
 MESSAGE_LIMIT = 1024
@@ -18,6 +20,10 @@ FIELDS = (
     "observedGeneration",
     "currentVersion",
     "previousVersion",
+    "lastRotationTime",
+    "nextRotationTime",
+    "rotation",
+    "rotations",
     "history",
     "targets",
     "conditions",
@@ -44,6 +50,7 @@ class Report:
     secret: Secret | None = None
     targets: Sequence[TargetReport] = ()
     error: KeyturnError | None = None
+    rotation: RotationReport | None = None
 
 
 def reason_of(error: KeyturnError) -> str:
@@ -56,6 +63,8 @@ def status_of(report: Report, old: Mapping[str, Any], now: datetime) -> dict[str
     status: dict[str, Any] = {"observedGeneration": report.generation}
     if report.secret is not None:
         status.update(_versions(report.secret))
+    if report.rotation is not None:
+        status.update(report.rotation.fields)
     status["targets"] = [_target(target) for target in report.targets]
     status["conditions"] = _conditions(report, old.get("conditions") or [], now)
     return status
@@ -65,10 +74,6 @@ def patch_of(status: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any
     """Make the JSON merge patch (RFC 7396) from the old status; None if nothing changes."""
     patch = {field: status.get(field) for field in FIELDS if status.get(field) != old.get(field)}
     return patch or None
-
-
-def timestamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _versions(secret: Secret) -> dict[str, Any]:
@@ -106,7 +111,22 @@ def _conditions(
         wanted.append(("Drifted", "True", "SecretDataDrift", _drift_message(drifted)))
     elif "Drifted" in stood:
         wanted.append(("Drifted", "False", SYNCED, "Every target says what its version says."))
+    rotated = _rotated(report, stood)
+    if rotated is not None:
+        wanted.append(rotated)
     return [_condition(c, stood.get(c[0]), report.generation, now) for c in wanted]
+
+
+def _rotated(
+    report: Report, stood: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, str, str, str] | None:
+    if report.rotation is None:
+        return None
+    told, old = report.rotation.condition, stood.get(CONDITION)
+    if told is None:
+        return None if old is None else (CONDITION, old["status"], old["reason"], old["message"])
+    status, reason, message = told
+    return (CONDITION, status, reason, message[:MESSAGE_LIMIT])
 
 
 def _ready(report: Report) -> tuple[str, str, str, str]:

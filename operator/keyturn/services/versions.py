@@ -51,6 +51,24 @@ class Versions:
             StageMovedError: another version was added meanwhile.
             ValueTooLargeError: the payload is over the limit.
         """
+        sealed = await self.seal(secret, payload, origins=origins, reason=reason)
+        return await self._store.add_version(
+            secret.id, sealed, promote=True, history_limit=history_limit
+        )
+
+    async def seal(
+        self,
+        secret: Secret,
+        payload: Payload,
+        *,
+        origins: Mapping[str, KeyOrigin],
+        reason: VersionReason,
+    ) -> SealedVersion:
+        """Encrypt the payload as the next version; nothing is stored yet.
+
+        Raises:
+            ValueTooLargeError: the payload is over the limit.
+        """
         number = secret.newest.number + 1 if secret.newest else 1
         sealed = await self._envelope.seal(payload, self._context(secret, number))
         version = Version(
@@ -61,9 +79,7 @@ class Versions:
             key_id=key_id_of(sealed),
             origins=origins,
         )
-        return await self._store.add_version(
-            secret.id, SealedVersion(version, sealed), promote=True, history_limit=history_limit
-        )
+        return SealedVersion(version, sealed)
 
     def _context(self, secret: Secret, number: int) -> Context:
         return Context(self._store_id, secret.namespace_uid, secret.id, number)

@@ -9,6 +9,7 @@ from keyturn.domain.errors import (
     ClusterUnavailableError,
     InvalidError,
     KeyturnError,
+    RotationPendingError,
     UnavailableError,
 )
 from keyturn.kube.facts import wait_hint
@@ -18,8 +19,8 @@ from keyturn.services.workqueue import LAST_BACKOFF, Work, WorkQueue
 
 logger = logging.getLogger(__name__)
 
-FINAL = (InvalidError, AwaitingInputError)
-"""Errors that only news can mend: an edit of the resource, or a value that somebody puts."""
+FINAL = (InvalidError, AwaitingInputError, RotationPendingError)
+"""Errors that only news can mend: an edit, a value that somebody puts, the end of a rotation."""
 
 OUTAGE_BACKOFF = 30.0
 """The longest pause while the cluster or the store does not answer: when it is back, nobody tells

@@ -90,5 +90,7 @@ def migrate(connection: Connection, migrations: Sequence[Migration]) -> None:
                 (migration.number, migration.name, migration.checksum),
             )
         connection.execute(
-            "INSERT OR IGNORE INTO store VALUES (1, ?, '', x'', 0)", (uuid4().bytes,)
+            "INSERT OR IGNORE INTO store (one, store_id, cluster_uid, sealed_root, checks)"
+            " VALUES (1, ?, '', x'', 0)",
+            (uuid4().bytes,),
         )

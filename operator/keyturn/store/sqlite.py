@@ -10,10 +10,12 @@ from pathlib import Path
 from uuid import UUID
 
 from keyturn.domain.secret import Claim, Projected, Secret, SecretName
+from keyturn.domain.stage import Stage
 from keyturn.domain.version import SealedVersion
 from keyturn.store import reading, writing
 from keyturn.store.disk import Disk
 from keyturn.store.interface import Attachment, StoreIdentity
+from keyturn.store.sqlite_journal import SQLiteJournal
 from keyturn.store.writer import Writer
 
 PAGE_SIZE = 200
@@ -25,6 +27,8 @@ class SQLiteStore:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
+        self.rotations = SQLiteJournal(writer)
+        """The journal of the rotations, in the same file."""
 
     @classmethod
     async def open(cls, path: Path, *, disk: Disk | None = None) -> "SQLiteStore":
@@ -75,7 +79,11 @@ class SQLiteStore:
         self, secret_id: UUID, sealed: SealedVersion, *, promote: bool, history_limit: int
     ) -> Secret:
         return await self._writer.write(
-            writing.add_version, secret_id, sealed, promote=promote, history_limit=history_limit
+            writing.add_version,
+            secret_id,
+            sealed,
+            stage=Stage.CURRENT if promote else None,
+            history_limit=history_limit,
         )
 
     async def promote(self, secret_id: UUID, number: int, *, expected: int | None) -> Secret:

@@ -18,7 +18,7 @@ from keyturn.domain.errors import (
     StageMovedError,
 )
 from keyturn.domain.secret import Claim, Projected, Secret
-from keyturn.domain.stage import Stages
+from keyturn.domain.stage import Stage, Stages
 from keyturn.domain.version import SealedVersion, Version
 from keyturn.store import reading
 from keyturn.store.interface import Attachment
@@ -117,9 +117,10 @@ def add_version(
     secret_id: UUID,
     sealed: SealedVersion,
     *,
-    promote: bool,
+    stage: Stage | None,
     history_limit: int,
 ) -> Secret:
+    """Add the next version with the stage Current, Pending or none."""
     secret, version = reading.get(connection, secret_id), sealed.version
     if any(known.id == version.id for known in secret.versions):
         return secret
@@ -130,7 +131,11 @@ def add_version(
             f"the newest version of {secret.name} is {newest}: {version.number} cannot be the next"
         )
     connection.execute(_INSERT_VERSION, (secret_id.bytes, *version_row(sealed)))
-    stages = secret.stages.promote(version.number) if promote else secret.stages
+    stages = secret.stages
+    if stage is Stage.CURRENT:
+        stages = stages.promote(version.number)
+    elif stage is Stage.PENDING:
+        stages = stages.begin(version.number)
     _move(connection, secret, stages)
     versions = _prune(connection, secret_id, (*secret.versions, version), stages, history_limit)
     return replace(secret, versions=versions, stages=stages)
@@ -162,6 +167,14 @@ def promote(connection: Connection, secret_id: UUID, number: int, expected: int 
             f"version {secret.stages.current} of {secret.name} is Current, not {expected}"
         )
     stages = secret.stages.promote(number)
+    _move(connection, secret, stages)
+    return replace(secret, stages=stages)
+
+
+def retire(connection: Connection, secret_id: UUID, stage: Stage) -> Secret:
+    """Take Previous or Pending off its version."""
+    secret = reading.get(connection, secret_id)
+    stages = secret.stages.retire(stage)
     _move(connection, secret, stages)
     return replace(secret, stages=stages)
 

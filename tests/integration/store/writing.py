@@ -15,4 +15,5 @@ def sealed_version(secret: str, number: int) -> SealedVersion:
 
 def is_newest_current(secret: Secret) -> bool:
     """Tell whether no half of an `add_version` with `promote` is seen."""
-    return secret.current == secret.newest
+    newest = secret.newest.number if secret.newest else None
+    return secret.stages.current == newest

@@ -288,9 +288,10 @@ def test_a_wrong_specification_is_refused(spec: dict[str, Any], message: str) ->
     assert message in refusal(a_resource(**spec))
 
 
-def test_a_resource_in_the_operators_own_namespace_is_refused() -> None:
+@pytest.mark.parametrize("namespace", ["keyturn-system", "keyturn-jobs"])
+def test_a_resource_in_the_operators_own_namespaces_is_refused(namespace: str) -> None:
     body = a_resource()
-    body["metadata"]["namespace"] = "keyturn-system"
+    body["metadata"]["namespace"] = namespace
 
     assert "metadata.namespace is the operator's own" in refusal(body)
 
@@ -304,7 +305,7 @@ def test_a_resource_in_a_namespace_of_the_cluster_is_refused(namespace: str) -> 
 
 
 def test_fields_of_a_newer_release_are_ignored() -> None:
-    assert parsed(a_resource(rotation={"schedule": "0 3 * * 6"})).spec == parsed(a_resource()).spec
+    assert parsed(a_resource(consumers={"action": "Restart"})).spec == parsed(a_resource()).spec
 
 
 def test_a_manifest_holds_what_the_author_wrote_and_no_more() -> None:
@@ -350,3 +351,38 @@ def test_the_same_resource_gives_the_same_manifest_whatever_the_order() -> None:
 def test_what_is_no_manifest_is_refused(manifest: bytes) -> None:
     with pytest.raises(UnknownFormatError):
         from_manifest(manifest)
+
+
+ROTATED = [{"key": "password", "generate": {"password": {}}}]
+
+
+def test_without_rotation_a_secret_is_not_rotated() -> None:
+    assert parsed(a_resource()).spec.rotation is None
+
+
+def test_rotation_is_read_with_the_rest() -> None:
+    rotation = parsed(a_resource(data=ROTATED, rotation={"schedule": "0 3 * * 6"})).spec.rotation
+
+    assert rotation is not None
+    assert rotation.timing.schedule == "0 3 * * 6"
+
+
+@pytest.mark.parametrize(
+    ("rotation", "what"),
+    [
+        ({"schedule": "0 3 * *"}, "spec.rotation.schedule has 4 fields"),
+        ({"schedule": 3}, "spec.rotation.schedule is wrong"),
+        ({"strategy": "Guess"}, "spec.rotation.strategy is wrong"),
+        ({"suspend": "yes"}, "spec.rotation.suspend is wrong"),
+        ({"maxFailures": 0}, "spec.rotation.maxFailures is wrong"),
+        ({"maxFailures": 101}, "spec.rotation.maxFailures is wrong"),
+        ({"rotatorRef": {"kind": "Rotator"}}, "spec.rotation.rotatorRef.name is missing"),
+        ({"rotatorRef": {"kind": "Job", "name": "a"}}, "spec.rotation.rotatorRef.kind is wrong"),
+        ({"rotatorRef": {"kind": "Rotator", "name": "../a"}}, "rotatorRef.name is wrong"),
+        ({"keys": {"user name": "a"}}, "spec.rotation.keys.user name is wrong"),
+        ({"keys": {"username": ".."}}, "spec.rotation.keys.username is wrong"),
+        ({"keys": {f"k{n}": "a" for n in range(17)}}, "spec.rotation.keys is wrong"),
+    ],
+)
+def test_a_wrong_rotation_is_refused_with_its_field(rotation: dict[str, Any], what: str) -> None:
+    assert what in refusal(a_resource(data=ROTATED, rotation=rotation))

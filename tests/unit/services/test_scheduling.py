@@ -76,7 +76,7 @@ async def test_what_was_cancelled_or_replaced_takes_no_room(scheduler: Scheduler
         scheduler.cancel("again and again")
 
     assert len(scheduler) == 1
-    assert len(scheduler._heap) < 200
+    assert len(scheduler._due._heap) < 200
 
 
 @pytest.mark.parametrize("turns", range(4))

@@ -10,6 +10,7 @@ from keyturn import plugins
 from keyturn.domain.recovery import Retention
 from keyturn.domain.secret import Projected, Secret, SecretName
 from keyturn.domain.stage import Stages
+from keyturn.kube.following import FollowedObject
 from keyturn.kube.resources import parse
 from keyturn.services.generating import Generating
 from keyturn.services.sourcing import Sourcing
@@ -41,7 +42,7 @@ def a_secret(*projected: str) -> Secret:
 
 def followed(
     sourcing: Sourcing, secret: Secret, *, has_failed: bool = False, **spec: Any
-) -> frozenset[tuple[str, str]]:
+) -> frozenset[FollowedObject]:
     metadata = {"name": "db", "namespace": "shop", "uid": "uid"}
     spec = {"data": [{"key": "user", "value": "orders"}], **spec}
     resource = parse(
@@ -59,7 +60,11 @@ def test_every_source_is_followed(sourcing: Sourcing) -> None:
 
     found = followed(sourcing, a_secret("db"), data=data)
 
-    assert found == {("configmaps", "orders"), ("secrets", "other"), ("secrets", "ca")}
+    assert found == {
+        ("configmaps", "shop", "orders"),
+        ("secrets", "shop", "other"),
+        ("secrets", "shop", "ca"),
+    }
 
 
 def test_what_stands_in_the_way_of_a_target_is_followed(sourcing: Sourcing) -> None:
@@ -67,7 +72,7 @@ def test_what_stands_in_the_way_of_a_target_is_followed(sourcing: Sourcing) -> N
 
     found = followed(sourcing, a_secret("written"), has_failed=True, targets=targets)
 
-    assert found == {("secrets", "taken")}
+    assert found == {("secrets", "shop", "taken")}
 
 
 def test_a_target_is_not_followed_as_long_as_nothing_is_wrong(sourcing: Sourcing) -> None:

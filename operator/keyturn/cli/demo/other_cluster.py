@@ -42,7 +42,7 @@ def other_cluster(kubeconfig: Path, root: Path, folder: Path, screen: Screen) ->
 
     try:
         kubectl.run("apply", "--server-side", "-f", str(root / "crds"))
-        _wait_until_served(kubectl)
+        _wait_until_served(kubectl, root / "crds")
         prepare(kubectl, root)
         screen.well("It has the CRD, the rights and the policies until the end of the demo.")
         yield Cluster(kubectl, detach, watch_namespaces=(NAMESPACE,))
@@ -51,12 +51,13 @@ def other_cluster(kubeconfig: Path, root: Path, folder: Path, screen: Screen) ->
             _remove(kubectl, made, screen)
 
 
-def _wait_until_served(kubectl: Kubectl) -> None:
+def _wait_until_served(kubectl: Kubectl, crds: Path) -> None:
     deadline = time.monotonic() + ANSWER_SECONDS
-    while not are_established({"items": [kubectl.json("get", "crd", CRD)]}):
+    while not are_established(kubectl.json("get", "-f", str(crds))):
         if time.monotonic() > deadline:
             raise DemoError(
-                f"expected: the cluster serves {CRD} within {ANSWER_SECONDS} s\nsaw: it does not"
+                f"expected: the cluster serves the kinds of {crds} within {ANSWER_SECONDS} s\n"
+                "saw: it does not"
             )
         time.sleep(0.1)
 

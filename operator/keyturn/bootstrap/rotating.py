@@ -1,0 +1,97 @@
+"""Puts the rotation engine together."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from keyturn.bootstrap.vault import Vault, now
+from keyturn.domain.rotation_event import Channel
+from keyturn.domain.secret import SecretName
+from keyturn.kube.client import KubeClient
+from keyturn.kube.facts import ClusterFacts
+from keyturn.kube.following import Following
+from keyturn.kube.jobs import Jobs
+from keyturn.kube.kubernetes_events import KubernetesEvents
+from keyturn.kube.rotators import Rotators
+from keyturn.rotators.catalogue import Catalogue
+from keyturn.services.calendar import Calendar
+from keyturn.services.rotation.aiming import Aiming
+from keyturn.services.rotation.delivering import Deliver, Delivering
+from keyturn.services.rotation.leadership import Leadership
+from keyturn.services.rotation.pending import PendingVersions
+from keyturn.services.rotation.performing import Performing
+from keyturn.services.rotation.pool import RotationPool
+from keyturn.services.rotation.rotations import Rotations
+from keyturn.services.sourcing import Sourcing
+from keyturn.services.targets import NativeView
+from keyturn.settings import Settings
+from keyturn.store.journal import Telling
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What of the rest of the operator the rotations work with."""
+
+    sourcing: Sourcing
+    view_of: Callable[[str], NativeView]
+    following: Following
+    changed: Callable[[SecretName], None]
+    events: KubernetesEvents
+
+
+@dataclass(frozen=True, slots=True)
+class Rotating:
+    """The rotation engine, and the tasks that it has to be given."""
+
+    rotations: Rotations
+    leadership: Leadership
+    tasks: Mapping[str, Callable[[], Awaitable[None]]]
+
+
+async def rotating_of(
+    settings: Settings, vault: Vault, kube: KubeClient, facts: ClusterFacts, around: Around
+) -> Rotating:
+    """Take the epoch of the store, and assemble what rotates."""
+    journal = vault.store.rotations
+    deliveries: dict[Channel, Deliver] = {Channel.CLUSTER: around.events.post_rotation}
+    channels = tuple(deliveries)
+    delivering = Delivering(journal, deliveries)
+    leadership = Leadership(journal, lambda: True)
+    await leadership.take()
+    rotators = Rotators(
+        kube,
+        author_checked=facts.author_checked,
+        rotator_author_checked=facts.rotator_author_checked,
+        operator_namespace=settings.namespace,
+    )
+    aiming = Aiming(Catalogue(), rotators, vault.store, vault.versions, Jobs(kube))
+    pending = PendingVersions(vault.versions, around.sourcing, vault.keys.fingerprint)
+    performing = Performing(
+        vault.store,
+        journal,
+        vault.versions,
+        aiming=aiming,
+        pending=pending,
+        leadership=leadership,
+        view_of=around.view_of,
+        channels=channels,
+        clock=now,
+    )
+    pool, calendar = RotationPool(settings.rotations), Calendar(now)
+    rotations = Rotations(
+        journal,
+        around.sourcing,
+        pending=pending,
+        aiming=aiming,
+        performing=performing,
+        pool=pool,
+        calendar=calendar,
+        leadership=leadership,
+        follow=partial(around.following.follow, purpose="rotation"),
+        changed=around.changed,
+        telling=lambda: Telling(now(), channels),
+        told=delivering.poke,
+        clock=now,
+    )
+    tasks = {"rotations": pool.run, "calendar": calendar.run, "events": delivering.run}
+    return Rotating(rotations, leadership, tasks)

@@ -1,0 +1,1 @@
+"""Users of MongoDB, and of DocumentDB, which speaks its protocol."""

@@ -1,0 +1,1 @@
+"""The rotator of PostgreSQL, and of Redshift as a dialect of it."""

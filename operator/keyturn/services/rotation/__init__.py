@@ -1,0 +1,1 @@
+"""The rotation engine: decides when, makes the pending version, and runs the machine."""

@@ -1,0 +1,57 @@
+"""Whether this operator may rotate: only while it leads, and with the epoch that it took."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from keyturn.domain.errors import LeadershipLostError, UnavailableError
+from keyturn.store.journal import RotationJournal
+
+logger = logging.getLogger(__name__)
+
+
+class Leadership:
+    """The epoch of this operator.
+
+    `may_act` tells whether the lease that others look at is held beyond doubt. It is asked before
+    each rotation; the epoch in each write is what keeps one that lost it from doing harm.
+    """
+
+    def __init__(self, journal: RotationJournal, may_act: Callable[[], bool]) -> None:
+        self._journal = journal
+        self._may_act = may_act
+        self._epoch: int | None = None
+        self.lost = asyncio.Event()
+        """Set when another operator took over; nothing but a new process may try again."""
+
+    async def take(self) -> None:
+        """Take the next epoch of the store; from now on the writes of others are refused."""
+        self._epoch = await self._journal.take_epoch()
+        logger.info("rotating with the epoch %d", self._epoch)
+
+    def is_leading(self) -> bool:
+        return self._epoch is not None and not self.lost.is_set() and self._may_act()
+
+    @property
+    def epoch(self) -> int:
+        """The epoch for a write. Raises: as `require`."""
+        self.require()
+        return self._epoch or 0
+
+    def require(self) -> None:
+        """Go on only while this operator leads.
+
+        Raises:
+            LeadershipLostError: another operator took over.
+            UnavailableError: the lease could not be renewed for so long that one might.
+        """
+        if self.lost.is_set():
+            raise LeadershipLostError("another operator rotates now; this one has to stop")
+        if not self.is_leading():
+            raise UnavailableError("this operator does not hold the lease, and rotates nothing")
+
+    def lose(self) -> None:
+        """Stop for good: the store told that another operator has taken over."""
+        if not self.lost.is_set():
+            logger.critical("another operator rotates now; this one stops rotating")
+            self.lost.set()

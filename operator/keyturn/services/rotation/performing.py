@@ -1,0 +1,309 @@
+"""One turn of a secret's rotation: begin what is wanted, run the machine, record how it ended."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from secrets import randbelow
+from uuid import UUID, uuid4
+
+from keyturn.domain.errors import (
+    InvalidSpecError,
+    KeyturnError,
+    LeadershipLostError,
+    TargetUnavailableError,
+)
+from keyturn.domain.managed_secret import ManagedSecret
+from keyturn.domain.payload import Payload, SecretValue
+from keyturn.domain.rotation import Cause, Failure, Rotation, RotationSpec, Step
+from keyturn.domain.rotation_event import Channel
+from keyturn.domain.rotation_machine import BACKWARD, FORWARD, RETIREMENT, Phase
+from keyturn.domain.secret import Secret
+from keyturn.observability import failpoints
+from keyturn.rotators.interface import Credential, Order
+from keyturn.services.clock import Clock
+from keyturn.services.rotation.aiming import Aim, Aiming
+from keyturn.services.rotation.leadership import Leadership
+from keyturn.services.rotation.pending import PendingVersions, Wanted
+from keyturn.services.rotation.roles import text_of
+from keyturn.services.rotation.run import Ended, Records, Run, Task
+from keyturn.services.targets import NativeView
+from keyturn.services.versions import Versions
+from keyturn.store.interface import SecretStore
+from keyturn.store.journal import Beginning, Journal, RotationJournal, Telling
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY, LAST_RETRY = 2.0, 900.0
+"""Seconds before the first and the longest pause between two tries of a rotation."""
+
+
+def pause_after(failures: int) -> timedelta:
+    """Tell how long to wait after so many failures: doubling, with jitter of a quarter."""
+    seconds = min(FIRST_RETRY * 2.0 ** min(failures - 1, 16), LAST_RETRY)
+    return timedelta(seconds=seconds * (0.75 + randbelow(1000) / 2000))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is to be done for a secret: a rotation that is to begin, a retirement, or go on."""
+
+    resource: ManagedSecret
+    secret_id: UUID
+    wanted: Wanted | None = None
+    retires: bool = False
+
+    @property
+    def spec(self) -> RotationSpec:
+        return self.resource.spec.rotation or RotationSpec()
+
+
+class Performing:
+    """Takes the turns; everything that lasts is in the journal."""
+
+    def __init__(  # noqa: PLR0913 - the composition root names each collaborator
+        self,
+        store: SecretStore,
+        journal: RotationJournal,
+        versions: Versions,
+        *,
+        aiming: Aiming,
+        pending: PendingVersions,
+        leadership: Leadership,
+        view_of: Callable[[str], NativeView],
+        channels: Collection[Channel],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._versions = versions
+        self._aiming = aiming
+        self._pending = pending
+        self._leadership = leadership
+        self._view_of = view_of
+        self._channels = tuple(channels)
+        self._clock = clock
+
+    async def perform(self, turn: Turn) -> None:
+        """Take one turn.
+
+        Raises:
+            LeadershipLostError: another operator rotates now.
+            KeyturnError: the rotation could not begin, or the store does not answer; what goes
+                wrong with one that has begun is in the journal.
+        """
+        async with self._aimed(turn) as aim:
+            journal = await self._journal.journal(turn.secret_id)
+            if journal.open is None and turn.wanted is not None:
+                await self._begin(turn, aim, journal)
+                journal = await self._journal.journal(turn.secret_id)
+            secret = await self._store.get(turn.secret_id)
+            if journal.open is not None:
+                if journal.open.step is not Step.PROJECT:
+                    await self._go_on(turn, aim, secret, journal, journal.open)
+            elif turn.retires:
+                await self._retire(turn, aim, secret, journal)
+
+    async def begin(self, turn: Turn) -> None:
+        """Only begin the rotation that is wanted. Raises: as `perform`."""
+        async with self._aimed(turn) as aim:
+            await self._begin(turn, aim, await self._journal.journal(turn.secret_id))
+
+    @asynccontextmanager
+    async def _aimed(self, turn: Turn) -> AsyncIterator[Aim]:
+        ref = turn.spec.rotator
+        settings = await self._aiming.settings(turn.resource.name, ref) if ref else None
+        async with self._aiming.aim(turn.resource, turn.spec, settings) as aim:
+            yield aim
+
+    async def _begin(self, turn: Turn, aim: Aim, journal: Journal) -> None:
+        secret = await self._store.get(turn.secret_id)
+        if aim.traits.coexists and secret.stages.previous is not None:
+            # Else nobody would remember the credential that the target still takes.
+            await self._retire(turn, aim, secret, journal)
+            secret = await self._store.get(turn.secret_id)
+        wanted = turn.wanted or Wanted(Cause.REQUEST)
+        issued = await self._issue(turn, aim, secret, journal, wanted)
+        made = await self._pending.make(
+            turn.resource,
+            secret,
+            self._view_of(turn.resource.namespace),
+            aim=aim,
+            state=journal.state,
+            wanted=wanted,
+            issued=issued,
+        )
+        digest = self._pending.digest_of(made.base_username, aim)
+        beginning = Beginning(
+            rotation=Rotation(
+                id=uuid4(),
+                secret_id=secret.id,
+                number=made.sealed.version.number,
+                step=Step.SET_PENDING,
+                cause=wanted.cause,
+                began_at=self._clock(),
+                requested_by=wanted.requested_by,
+                token=wanted.token,
+            ),
+            sealed=made.sealed,
+            history_limit=turn.resource.spec.history_limit,
+            identity="" if aim.traits.coexists else digest,
+            base=digest,
+            channels=self._channels,
+        )
+        failpoints.reach("before.createPending")
+        await self._journal.begin(self._leadership.epoch, beginning)
+        failpoints.reach("after.createPending")
+        logger.info("rotation of %s began (%s)", secret.name, wanted.cause)
+
+    async def _issue(
+        self, turn: Turn, aim: Aim, secret: Secret, journal: Journal, wanted: Wanted
+    ) -> Mapping[str, SecretValue]:
+        """Let the target make the new values, where it is one that does."""
+        if not aim.traits.issues or wanted.cause not in (Cause.SCHEDULE, Cause.REQUEST):
+            return {}
+        self._leadership.require()
+        async with self._order(turn, aim, secret, journal.state_base, None) as order:
+            if order.current is None:
+                raise InvalidSpecError("there is no version from which the target could issue one")
+            async with aim.rotator.session(aim.target, order) as session:
+                return await session.issue(order.current)
+
+    async def _go_on(
+        self, turn: Turn, aim: Aim, secret: Secret, journal: Journal, rotation: Rotation
+    ) -> None:
+        start = BACKWARD if rotation.give_up else FORWARD
+        epoch = self._leadership.epoch
+        records = Records(
+            record=lambda step: self._journal.record(self._leadership.epoch, rotation.id, step),
+            promote=lambda: self._journal.promote(self._leadership.epoch, rotation.id),
+            drop=lambda: self._journal.drop(self._leadership.epoch, rotation.id, self._telling()),
+            retired=_nothing,
+        )
+        async with self._order(turn, aim, secret, journal.state_base, rotation) as order:
+            ended = await self._run(aim, order, records, start)
+        if ended.failure is not None:
+            await self._record_failure(turn, epoch, rotation, ended.failure)
+        elif ended.phase is Phase.DROPPED:
+            logger.warning("rotation of %s was given up: %s", secret.name, rotation.give_up)
+
+    async def _record_failure(
+        self, turn: Turn, epoch: int, rotation: Rotation, failure: Failure
+    ) -> None:
+        logger.warning(
+            "rotation of %s failed at %s: %s", turn.resource.name, failure.step, failure.code
+        )
+        retry_at = self._clock() + pause_after(rotation.failures + 1)
+        failed = await self._journal.fail(epoch, rotation.id, failure, retry_at, self._telling())
+        # A first credential has nothing that could be gone back to.
+        is_first = rotation.cause is Cause.INITIAL
+        if failed.failures >= turn.spec.max_failures and not failed.give_up and not is_first:
+            await self._journal.give_up(
+                epoch, rotation.id, f"it failed {failed.failures} times, last with {failure.code}"
+            )
+
+    async def _retire(self, turn: Turn, aim: Aim, secret: Secret, journal: Journal) -> None:
+        """End the previous credential in the target.
+
+        Raises:
+            KeyturnError: it could not be ended; it stays Previous.
+        """
+        number = secret.stages.previous
+        if number is None:
+            return
+        epoch = self._leadership.epoch
+        records = Records(
+            # There is no journal row of a retirement: only the epoch is checked.
+            record=lambda _: self._journal.check_epoch(self._leadership.epoch),
+            promote=_nothing,
+            drop=_nothing,
+            retired=lambda: self._journal.record_retired(epoch, secret.id, number),
+        )
+        async with self._order(turn, aim, secret, journal.state_base, None) as order:
+            ended = await self._run(aim, order, records, RETIREMENT)
+        if ended.failure is not None:
+            raise RetirementFailedError(ended.failure)
+        if ended.phase is Phase.RETIRED:
+            logger.info("version %d of %s is retired in its target", number, secret.name)
+
+    async def _run(self, aim: Aim, order: Order, records: Records, start: Phase) -> Ended:
+        run = Run(
+            Task(
+                rotator=aim.rotator,
+                target=aim.target,
+                order=order,
+                records=records,
+                may_set=aim.may_set(order.base_username),
+                coexists=aim.traits.coexists,
+            )
+        )
+        ended = await run.go(start)
+        if isinstance(run.lost, LeadershipLostError):
+            raise run.lost
+        return ended
+
+    @asynccontextmanager
+    async def _order(
+        self,
+        turn: Turn,
+        aim: Aim,
+        secret: Secret,
+        base_digest: str,
+        rotation: Rotation | None,
+    ) -> AsyncIterator[Order]:
+        """Open the credentials that a run may need; they are zeroed when the `with` ends."""
+        stages = secret.stages
+        numbers = (rotation.number if rotation else None, stages.current, stages.previous)
+        payloads: list[Payload] = []
+        try:
+            credentials: list[Credential | None] = []
+            for number in numbers:
+                if number is None:
+                    credentials.append(None)
+                    continue
+                payloads.append(await self._versions.open(secret, number))
+                credentials.append(aim.roles.credential(number, payloads[-1]))
+            pending, current, previous = credentials
+            yield Order(
+                secret_id=secret.id,
+                rotation_id=rotation.id if rotation else uuid4(),
+                strategy=turn.spec.strategy,
+                base_username=self._base(pending or current, base_digest, aim),
+                pending=pending,
+                current=current,
+                previous=previous,
+            )
+        finally:
+            for payload in payloads:
+                payload.zero()
+
+    def _base(self, credential: Credential | None, base_digest: str, aim: Aim) -> str:
+        if credential is None or aim.roles.username is None:
+            return ""
+        value = credential.values.get("username")
+        if value is None:
+            return ""
+        return self._pending.base_of(text_of(value), base_digest, aim)
+
+    def _telling(self) -> Telling:
+        return Telling(self._clock(), self._channels)
+
+
+class RetirementFailedError(TargetUnavailableError):
+    """The previous credential could not be ended in the target; it is tried again."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def failure_of(error: KeyturnError) -> Failure:
+    """Say of an error at which step it stopped the rotation that it kept from going on."""
+    if isinstance(error, RetirementFailedError):
+        return error.failure
+    return Failure(Step.CREATE_PENDING, error.code, error.message)
+
+
+async def _nothing() -> None:
+    """Stands for what a run of this kind never writes."""

@@ -1,0 +1,103 @@
+"""What the status of a ManagedSecret says of its rotation; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from keyturn.domain.duration import format_duration
+from keyturn.domain.managed_secret import ManagedSecret
+from keyturn.domain.rotation import Failure, Outcome, Rotation
+from keyturn.services.clock import timestamp
+from keyturn.services.rotation.rotations import Look
+
+CONDITION = "Rotated"
+ROTATED = "SecretRotated"
+ABANDONED = "RotationAbandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class RotationReport:
+    """The fields of the status, and what the condition Rotated says: status, reason, message.
+
+    No condition means that the one which stands there still holds.
+    """
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    condition: tuple[str, str, str] | None = None
+
+
+def rotation_report(resource: ManagedSecret, look: Look) -> RotationReport | None:
+    """Describe the rotation of a secret; None if it has none."""
+    if resource.spec.rotation is None:
+        return None
+    rotations = look.journal.rotations
+    over = [rotation for rotation in rotations if not rotation.is_open]
+    fields: dict[str, Any] = {}
+    succeeded = next((r for r in over if r.outcome is Outcome.SUCCEEDED), None)
+    if succeeded is not None and succeeded.ended_at is not None:
+        fields["lastRotationTime"] = timestamp(succeeded.ended_at)
+    if look.next_time is not None:
+        fields["nextRotationTime"] = timestamp(look.next_time)
+    if look.journal.open is not None:
+        fields["rotation"] = _under_way(look.journal.open)
+    if over:
+        fields["rotations"] = [_over(rotation) for rotation in over]
+    return RotationReport(fields, _condition(look))
+
+
+def _under_way(rotation: Rotation) -> dict[str, Any]:
+    return {
+        "step": rotation.step.value,
+        "cause": rotation.cause.value,
+        "version": rotation.number,
+        "beganTime": timestamp(rotation.began_at),
+        "failures": rotation.failures,
+        **_code(rotation),
+    }
+
+
+def _over(rotation: Rotation) -> dict[str, Any]:
+    described: dict[str, Any] = {"version": rotation.number, "cause": rotation.cause.value}
+    if rotation.requested_by:
+        described["by"] = rotation.requested_by
+    if rotation.outcome is not None and rotation.ended_at is not None:
+        # A clock that was put back must not make a negative one.
+        lasted = max(rotation.ended_at - rotation.began_at, timedelta(0))
+        described |= {
+            "outcome": rotation.outcome.value,
+            "beganTime": timestamp(rotation.began_at),
+            "endedTime": timestamp(rotation.ended_at),
+            "duration": format_duration(timedelta(seconds=round(lasted.total_seconds(), 1))),
+        }
+    return {**described, **_code(rotation)}
+
+
+def _code(rotation: Rotation) -> dict[str, str]:
+    return {"code": rotation.failure.code} if rotation.failure is not None else {}
+
+
+def _condition(look: Look) -> tuple[str, str, str] | None:
+    rotation = look.journal.open
+    if rotation is not None and rotation.failure is not None:
+        return _failed(rotation.failure)
+    if look.trouble is not None:
+        return _failed(look.trouble)
+    if rotation is not None or not look.journal.rotations:
+        return None
+    newest = look.journal.rotations[0]
+    if newest.outcome is Outcome.ABANDONED:
+        why = newest.give_up or "it could not be gone on with"
+        return (
+            "False",
+            ABANDONED,
+            f"The rotation to version {newest.number} was given up: {why}. "
+            f"Version {look.secret.stages.current} stays Current.",
+        )
+    return ("True", ROTATED, f"Version {newest.number} is the result of the last rotation.")
+
+
+def _failed(failure: Failure) -> tuple[str, str, str]:
+    step = failure.step.value
+    reason = f"{step[0].upper()}{step[1:]}Failed"
+    return ("False", reason, f"{step} failed with {failure.code}: {failure.message}")

@@ -1,0 +1,227 @@
+"""One run of the rotation machine against one target."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from keyturn.domain.errors import (
+    KeyturnError,
+    LeadershipLostError,
+    StageMovedError,
+    TargetRefusedError,
+    TargetUnavailableError,
+)
+from keyturn.domain.rotation import Failure, Step, Strategy
+from keyturn.domain.rotation_machine import ENDS, Phase, Reply, advance, step_of
+from keyturn.observability import failpoints
+from keyturn.observability.failures import describe
+from keyturn.rotators.interface import Credential, Order, Rotator, Session, Target
+
+logger = logging.getLogger(__name__)
+
+ACT_TIMEOUTS = 6
+"""An act takes at most so many times the target's own deadline: it connects and asks some times."""
+
+_REFUSALS: Mapping[Phase, tuple[str, str]] = {
+    Phase.PROVE: (
+        "CurrentRefused",
+        "the target takes neither the pending nor the current credential, and the rotator's "
+        "allowedUsernames does not list the user; put the right password in, or list the user",
+    ),
+    Phase.TEST: ("PendingRefused", "the target does not take the credential that was just set"),
+    Phase.UNDO_TEST_CURRENT: (
+        "CurrentRefused",
+        "the target does not take the current credential although it was just set",
+    ),
+    Phase.FORWARD_PROBE: (
+        "BothRefused",
+        "the target takes neither the current nor the pending credential",
+    ),
+}
+
+
+class Records(NamedTuple):
+    """What a run writes to the store.
+
+    Each raises `LeadershipLostError` or `StageMovedError` once it is not this run's turn any more.
+    """
+
+    record: Callable[[Step], Awaitable[None]]
+    promote: Callable[[], Awaitable[object]]
+    drop: Callable[[], Awaitable[object]]
+    retired: Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a run is about; `may_set` says that the user may be set without a proof.
+
+    `coexists` is the rotator's trait.
+    """
+
+    rotator: Rotator
+    target: Target
+    order: Order
+    records: Records
+    may_set: bool
+    coexists: bool
+
+
+class Ended(NamedTuple):
+    """How a run ended; with `Phase.FAILED` comes what went wrong."""
+
+    phase: Phase
+    failure: Failure | None = None
+
+
+class Run:
+    """Does the acts that the machine asks for."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._order = task.order
+        self._stack = AsyncExitStack()
+        self._session: Session | None = None
+        self._failure: Failure | None = None
+        self.lost: LeadershipLostError | StageMovedError | None = None
+        """Why the run was superseded: by another operator, or because the rotation was ended."""
+
+    async def go(self, start: Phase) -> Ended:
+        """Run from a beginning of the machine to an end; the target's lock is released there."""
+        phase = start
+        async with AsyncExitStack() as stack:
+            self._stack = stack
+            while phase not in ENDS:
+                failpoints.reach(f"before.{phase.value}")
+                reply = await self._reply(phase)
+                failpoints.reach(f"after.{phase.value}")
+                phase = advance(phase, reply)
+        return Ended(phase, self._failure if phase is Phase.FAILED else None)
+
+    async def _reply(self, phase: Phase) -> Reply:
+        deadline = self._task.target.timeout * ACT_TIMEOUTS
+        try:
+            async with asyncio.timeout(deadline):
+                reply = await self._act(phase)
+        # A rotator of another package may fail in any way, and must not end the others.
+        except Exception as error:  # noqa: BLE001
+            return self._failed(phase, error)
+        if reply is Reply.NO and phase in _REFUSALS:
+            self._note(phase, *_REFUSALS[phase])
+        return reply
+
+    def _failed(self, phase: Phase, error: Exception) -> Reply:
+        match error:
+            case LeadershipLostError() | StageMovedError():
+                self.lost = error
+                return Reply.LOST
+            case KeyturnError():
+                self._note(phase, error.code, error.message)
+            case TimeoutError():
+                late = "the target takes too long to answer"
+                self._note(phase, TargetUnavailableError.code, late)
+            case _:
+                # Its text may hold a value; the log tells the place.
+                logger.error("%s failed: %s", phase, describe(error))
+                self._note(phase, "Unexpected", "the rotator failed unexpectedly; see the log")
+        refused = isinstance(error, TargetRefusedError) and phase in _CHANGES
+        return Reply.NO if refused else Reply.DOUBT
+
+    def _note(self, phase: Phase, code: str, message: str) -> None:
+        self._failure = Failure(step_of(phase), code, message)
+
+    async def _act(self, phase: Phase) -> Reply:
+        if phase in _RECORDS:
+            await self._record(phase)
+        elif phase in _LOCKS:
+            session = self._task.rotator.session(self._task.target, self._order)
+            self._session = await self._stack.enter_async_context(session)
+        elif phase in _VERIFIES:
+            await self._verify()
+        elif phase in _CHANGES:
+            await self._change(phase)
+        else:
+            return await (self._prove() if phase is Phase.PROVE else self._probe(phase))
+        return Reply.YES
+
+    async def _record(self, phase: Phase) -> None:
+        records = self._task.records
+        match phase:
+            case Phase.PROMOTE:
+                await records.promote()
+            case Phase.DROP:
+                await records.drop()
+            case Phase.RECORD_RETIRE:
+                await records.retired()
+            case _:
+                await records.record(_RECORDS[phase])
+
+    async def _verify(self) -> None:
+        if not await self._open.holds_lock():
+            raise TargetUnavailableError(
+                "the lock in the target was lost; it may be behind a pooler"
+            )
+
+    async def _probe(self, phase: Phase) -> Reply:
+        about_current = phase in (Phase.UNDO_PROBE_CURRENT, Phase.UNDO_TEST_CURRENT)
+        credential = self._order.current if about_current else self._order.pending
+        # Where there is no current credential, none can be lost.
+        accepted = credential is None or await self._open.accepts(credential)
+        return Reply.YES if accepted else Reply.NO
+
+    async def _prove(self) -> Reply:
+        """Prove that the secret owns the user, before an admin credential is used for it."""
+        for credential in (self._order.current, self._order.previous):
+            if credential is not None and await self._open.accepts(credential):
+                return Reply.YES
+        return Reply.YES if self._task.may_set else Reply.NO
+
+    async def _change(self, phase: Phase) -> None:
+        order = self._order
+        match phase:
+            case Phase.SET:
+                await self._open.set(_there(order.pending))
+            case Phase.UNDO_SET_CURRENT:
+                await self._open.set(_there(order.current))
+            case Phase.UNDO_RETIRE:
+                await self._open.retire(_there(order.pending), self._kept(order.previous))
+            case _:
+                await self._open.retire(_there(order.previous), self._kept())
+
+    def _kept(self, *others: Credential | None) -> list[Credential]:
+        """List what stays; of alternating users the other one's credential is gone already."""
+        if not self._task.coexists and self._order.strategy is Strategy.ALTERNATING_USERS:
+            others = ()
+        return [each for each in (self._order.current, *others) if each is not None]
+
+    @property
+    def _open(self) -> Session:
+        if self._session is None:
+            raise TargetUnavailableError("there is no session with the target")
+        return self._session
+
+
+_LOCKS = frozenset({Phase.LOCK, Phase.UNDO_LOCK, Phase.RETIRE_LOCK})
+_VERIFIES = frozenset({Phase.VERIFY, Phase.UNDO_VERIFY, Phase.RETIRE_VERIFY})
+_CHANGES = frozenset({Phase.SET, Phase.UNDO_SET_CURRENT, Phase.UNDO_RETIRE, Phase.RETIRE})
+
+_RECORDS: Mapping[Phase, Step] = {
+    Phase.CLAIM: Step.SET_PENDING,
+    Phase.RECORD_SET: Step.TEST_PENDING,
+    Phase.RECORD_TEST: Step.PROMOTE,
+    Phase.PROMOTE: Step.PROJECT,
+    Phase.UNDO_CLAIM: Step.UNDO,
+    Phase.DROP: Step.UNDO,
+    Phase.RETIRE_CLAIM: Step.RETIRE,
+    Phase.RECORD_RETIRE: Step.RETIRE,
+}
+"""The phases that write to the store, and the step that the journal stands on afterwards."""
+
+
+def _there(credential: Credential | None) -> Credential:
+    if credential is None:
+        raise TargetUnavailableError("the version that is to be set is not there any more")
+    return credential
