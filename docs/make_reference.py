@@ -1,15 +1,22 @@
-"""Makes docs/resource.md, the reference of ManagedSecret, from its CRD: run `make docs`."""
+"""Makes the references of the resources from their CRDs: run `make docs`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).parents[1]
-CRD = ROOT / "crds" / "managedsecrets.keyturn.dev.yaml"
-PAGE = ROOT / "docs" / "resource.md"
+PAGES: Mapping[Path, Path] = {
+    ROOT / "crds" / f"{plural}.keyturn.dev.yaml": ROOT / "docs" / f"{page}.md"
+    for plural, page in (
+        ("managedsecrets", "resource"),
+        ("rotators", "rotator"),
+        ("clusterrotators", "clusterrotator"),
+    )
+}
+"""For each CRD the page that is made of it."""
 
 Schema = dict[str, Any]
 
@@ -21,26 +28,34 @@ FORMS = {
     f"^{''.join(_PART % unit for unit in 'dhms')}$": "a [duration](#forms)",
     r"^[^\x00-\x1f\x7f]*$": "a [line](#forms)",
     r"^[^\x00-\x1f\x7f]+$": "a [line](#forms)",
+    r"^([0-9]{1,2}m)?([0-9]{1,5}(\.[0-9]{1,3})?s)?([0-9]{1,5}ms)?$": "a [duration](#forms)",
+    r"^([a-zA-Z0-9]([-a-zA-Z0-9._]{0,251}[a-zA-Z0-9.])?|[0-9a-fA-F:.]{2,45})$": "a [host](#forms)",
+    r"^[a-zA-Z0-9]([-a-zA-Z0-9._]{0,251}[a-zA-Z0-9.])?$": "a [host](#forms)",
+    r"^([a-zA-Z0-9]([-a-zA-Z0-9.]{0,251}[a-zA-Z0-9.])?|[0-9a-fA-F:.]{2,45})$": "a [host](#forms)",
+    r'^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[!-"$-\[\]-~]*)?$': (
+        "a [URL](#forms)"
+    ),
 }
 """The patterns that come often, in words; all others stand on the page as they are."""
 
 HEAD = """\
-# ManagedSecret
+# {kind}
 
-Made from `crds/managedsecrets.keyturn.dev.yaml` by `make docs`; change it there. In a cluster,
-`kubectl explain managedsecret.spec` says the same. What the words mean: [concepts](concepts.md).
+Made from `crds/{plural}.keyturn.dev.yaml` by `make docs`; change it there. In a cluster,
+`kubectl explain {singular}.spec` says the same. What the words mean: [concepts](concepts.md).
 """
 
+MEANINGS = {
+    "name": "lower case letters, digits, `-` and `.`; begins and ends with a letter or digit",
+    "key": "letters, digits, `-`, `_` and `.`",
+    "duration": "numbers with the units `d`, `h`, `m`, `s`, in this order: `14d`, `1h30m`, `1.5h`",
+    "line": "text without line ends and other control characters",
+    "host": "one DNS name or IP address, without a port",
+    "URL": "`https://host[:port]/path`, without a user and a fragment",
+}
+"""The forms, in the order that a page has them."""
+
 FOOT = """\
-## Forms
-
-| form | what it is |
-| --- | --- |
-| name | lower case letters, digits, `-` and `.`; begins and ends with a letter or digit |
-| key | letters, digits, `-`, `_` and `.` |
-| duration | numbers with the units `d`, `h`, `m`, `s`, in this order: `14d`, `1h30m`, `1.5h` |
-| line | text without line ends and other control characters |
-
 What is left out stays out: the CRD has no `default:`, so GitOps tools see no difference.
 """
 
@@ -51,10 +66,19 @@ def page(crd: Schema) -> str:
     version = spec["versions"][0]
     schema = version["schema"]["openAPIV3Schema"]
     resource = {key: value for key, value in schema.items() if key != "properties"}
-    parts = [HEAD, _facts(spec, version), _prose(schema["description"]), *_refusals(resource)]
+    head = HEAD.format(**spec["names"])
+    parts = [head, _facts(spec, version), _prose(schema["description"]), *_refusals(resource)]
     for name in ("spec", "status"):
-        parts += _sections(name, schema["properties"][name])
-    return "\n".join([*parts, FOOT])
+        if name in schema["properties"]:
+            parts += _sections(name, schema["properties"][name])
+    return "\n".join([*parts, *_forms("".join(parts)), FOOT])
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Write the section of the forms that a page refers to."""
+    used = [(name, told) for name, told in MEANINGS.items() if f"[{name}](#forms)" in text]
+    yield "## Forms\n"
+    yield _table(("form", "what it is"), used)
 
 
 def anchor(heading: str) -> str:
@@ -80,11 +104,10 @@ def _facts(spec: Schema, version: Schema) -> str:
             f"`{names['plural']}`, `{names['singular']}`, `{names['shortNames'][0]}`; "
             f"in the category `{names['categories'][0]}`",
         ),
-        (
-            "field selectors",
-            ", ".join(f"`{f['jsonPath'][1:]}`" for f in version["selectableFields"]),
-        ),
     ]
+    selectors = [f"`{field['jsonPath'][1:]}`" for field in version.get("selectableFields", ())]
+    if selectors:
+        rows.append(("field selectors", ", ".join(selectors)))
     table = _table(("", ""), rows)
     return f"{table}\n{_table(('column of `kubectl get`', 'what it shows'), columns)}"
 
@@ -125,7 +148,8 @@ def _type(field: Schema, *, required: bool) -> str:
     if field["type"] == "array":
         parts += [f"list of {field['items']['type']}", *_bounds(field, "Items", "items")]
         keys = field.get("x-kubernetes-list-map-keys")
-        parts += [f"unique by `{keys[0]}`"] if keys else ["no item twice"]
+        is_set = field["x-kubernetes-list-type"] == "set"
+        parts += [f"unique by `{keys[0]}`"] if keys else ["no item twice"] * is_set
         parts += [f"each {part}" for part in _scalar(field["items"])]
     elif "additionalProperties" in field:
         values = field["additionalProperties"]
@@ -191,7 +215,8 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    PAGE.write_text(page(yaml.safe_load(CRD.read_text())))
+    for crd, made in PAGES.items():
+        made.write_text(page(yaml.safe_load(crd.read_text())))
 
 
 if __name__ == "__main__":

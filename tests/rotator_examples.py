@@ -53,6 +53,20 @@ FULL: dict[str, Written] = {
         **VERIFIED,
     },
     "redis": {"host": "redis", "port": 6380, "persist": "config", **PLAIN},
+    "oracle": {
+        "host": "ora-scan.example.com",
+        "port": 2484,
+        "serviceName": "ORDERS_rw.example.com",
+        "lock": False,
+        **VERIFIED,
+    },
+    "sqlserver": {
+        "host": "10.0.0.2",
+        "port": 1434,
+        "database": "Orders 2026",
+        "contained": True,
+        **PLAIN,
+    },
     "ssh": {
         "host": "files",
         "port": 2222,
@@ -103,8 +117,8 @@ def wrong(name: str, said: str, **parameters: Any) -> Wrong:
     return Wrong(name, {key: each for key, each in written.items() if each is not None}, said)
 
 
-WITH_HOST = ("postgresql", "mysql", "mongodb", "redis", "ssh")
-WITH_TLS = ("postgresql", "mysql", "mongodb", "redis", "webhook", "oauth2")
+WITH_HOST = ("postgresql", "mysql", "mongodb", "redis", "oracle", "sqlserver", "ssh")
+WITH_TLS = (*WITH_HOST[:-1], "oauth2", "webhook")
 DELEGATING = ("webhook", "job")
 
 _HOSTS = {
@@ -171,6 +185,19 @@ WRONG: dict[str, Wrong] = {
     ),
     "redis: an unknown place": wrong(
         "redis", 'supported values: "aclFile", "config", "none"', persist="disk"
+    ),
+    "oracle: an IPv6 address": wrong("oracle", "host in body should match", host="fd00::1"),
+    "oracle: no service": wrong("oracle", "serviceName: Required value", serviceName=None),
+    "oracle: a descriptor in place of a service": wrong(
+        "oracle", "serviceName in body should match", serviceName="x)(SECURITY=(SSL_SERVER_DN=y)"
+    ),
+    "oracle: a long service": wrong("oracle", "serviceName: Too long", serviceName="a" * 256),
+    "sqlserver: contained in nothing": wrong(
+        "sqlserver", "contained users belong to a database; write database", contained=True
+    ),
+    "sqlserver: a long database": wrong("sqlserver", "database: Too long", database="a" * 129),
+    "sqlserver: a database with a NUL": wrong(
+        "sqlserver", "database in body should match", database="a\0b"
     ),
     "ssh: no host keys": wrong("ssh", "hostKeys: Required value", hostKeys=None),
     "ssh: an empty list of host keys": wrong("ssh", "should have at least 1 items", hostKeys=[]),

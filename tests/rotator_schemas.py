@@ -16,6 +16,10 @@ CRDS = Path(__file__).parents[1] / "crds"
 Schema = Mapping[str, Any]
 
 
+BESIDE: Mapping[str, Written] = {"sqlserver.contained": {"database": "orders"}}
+"""What has to be written beside a field."""
+
+
 class Field(NamedTuple):
     """A field of a type; `path` is empty for the object of the type itself."""
 
@@ -31,7 +35,7 @@ class Field(NamedTuple):
         nested: Any = value
         for name in reversed(self.path):
             nested = {name: nested}
-        return refusal(self.type, {**LEAST[self.type], **nested})
+        return refusal(self.type, {**LEAST[self.type], **BESIDE.get(str(self), {}), **nested})
 
 
 def refusal(rotator: str, written: Written) -> str:

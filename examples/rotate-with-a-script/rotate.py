@@ -51,7 +51,8 @@ def main(wiki: str, files: Path) -> int:
             if user in kept:
                 return DONE
             return done(call("DELETE", f"{wiki}/users/{user}", files / "admin"))
-    return 1
+        case _:
+            return 1
 
 
 def done(status: int) -> int:

@@ -36,6 +36,8 @@ MAY_REVEAL = {
     "rotators/mysql/connection.py": "gives the password to the driver, to log in",
     "rotators/mysql/own_password.py": "sends a password to MySQL where no verifier is taken",
     "rotators/mysql/verifiers.py": "hashes a password as the server does",
+    "rotators/oracle/names.py": "gives a password to the driver and to ALTER USER",
+    "rotators/sqlserver/passwords.py": "hashes a password, and gives it to the driver",
     "api/schemas.py": "answers a get that asked for values, and the export of the key",
     "cli/revealing.py": "prints what the person asked to see",
 }

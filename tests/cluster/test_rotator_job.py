@@ -28,6 +28,7 @@ from canary import Canary
 from cluster.faults.life import token_of
 from cluster.operating import eventually
 from cluster.people import the_operator
+from documents import document
 from faulty_proxy import (
     Answers,
     FallsSilent,
@@ -88,7 +89,9 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with ControlPlane(binaries, controllers=(*CONTROLLERS, *FOR_JOBS)) as control_plane:
+    with ControlPlane(
+        binaries, crds=[ROOT / "crds"], controllers=(*CONTROLLERS, *FOR_JOBS)
+    ) as control_plane:
         control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / "rbac"))
         control_plane.kubectl(
             *("create", "configmap", "rotate-wiki", "-n", NAMESPACE),
@@ -183,6 +186,29 @@ class TestJob(RotatorContract):
     @pytest.fixture
     def site(self, server: Wiki) -> Site:
         return WikiSite(server)
+
+
+# What people write
+
+
+def test_the_resources_of_the_example_are_taken(place: Place) -> None:
+    applied = place.control_plane.kubectl(
+        *("apply", "--dry-run=server", "-n", "default", "-f", "-"),
+        input=(EXAMPLE / "resources.yaml").read_text().replace("namespace: shop", ""),
+    )
+
+    assert applied.stdout.count("created") == 2
+
+
+@pytest.mark.parametrize("page", ["rotators-job", "rotators-webhook", "write-a-rotator"])
+def test_the_rotator_of_a_page_is_taken(place: Place, page: str) -> None:
+    (manifest,) = document(f"docs/{page}.md").manifests()
+    path = "/apis/keyturn.dev/v1alpha1/namespaces/default/rotators"
+    manifest["metadata"]["namespace"] = "default"
+
+    answer = place.apiserver.request("POST", path, manifest, dryRun="All")
+
+    assert answer.is_ok, answer.message
 
 
 # What a Job is given, and what it is not
@@ -446,6 +472,22 @@ async def test_who_stops_waiting_leaves_no_secret(place: Place, jobs: Jobs, tmp_
         await task
 
     assert place.secrets() == []
+
+
+async def test_a_job_whose_end_never_comes_is_given_up(
+    place: Place, jobs: Jobs, tmp_path: Path
+) -> None:
+    script, runs, go = counting(tmp_path)
+    async with KubeClient(Connection(place.kubeconfig)) as kube:
+        # As if the Job controller did not end it at its deadline: the wait is the shorter one.
+        hasty = Jobs(kube, overtime=3 - 60)
+        assert await told(hasty, shell(script, deadline=60)) == f"the Job {NAME} does not end"
+    assert place.secrets() == []
+
+    # It runs on, and who comes back waits for it.
+    assert runs.exists()
+    go.touch()
+    assert await jobs.run(shell(script, deadline=60)) is JobResult.DONE
 
 
 async def test_jobs_of_two_secrets_run_side_by_side(place: Place, jobs: Jobs) -> None:

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from documents import document, documents
+from keyturn.domain.rotation import RotatorRef
 from keyturn.domain.rotator import BUILT_IN_TYPES
+from keyturn.kube.rotator_resources import parse
 from rotator_examples import FULL, LEAST, WRONG, Wrong
 from rotator_schemas import Field, fields, refusal, schema_of
 
@@ -118,3 +121,35 @@ def test_a_rotator_takes_what_the_apiserver_takes(name: str) -> None:
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
 def test_a_rotator_refuses_what_the_apiserver_refuses(wrong: Wrong) -> None:
     assert refusal(wrong.type, wrong.written)
+
+
+# The documents
+
+MANIFESTS = [
+    pytest.param(manifest, id=f"{page} {manifest['metadata']['name']}")
+    for page in documents()
+    for manifest in page.manifests()
+    if manifest["kind"] in ("Rotator", "ClusterRotator")
+]
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS)
+def test_the_documents_tell_of_rotators_that_the_operator_takes(manifest: dict[str, Any]) -> None:
+    ref = RotatorRef(manifest["kind"], manifest["metadata"]["name"])
+    metadata = {"uid": "u", **manifest["metadata"]}
+
+    found = parse(
+        {**manifest, "metadata": metadata},
+        ref,
+        author_checked=True,
+        operator_namespace="keyturn-system",
+    )
+
+    assert found.type not in BUILT_IN_TYPES or refusal(found.type, dict(found.parameters)) == ""
+
+
+def test_every_type_has_a_page() -> None:
+    page = document("docs/rotators.md")
+    told = {line.removeprefix("### ") for line in page.prose.splitlines() if line[:4] == "### "}
+
+    assert told == {*BUILT_IN_TYPES, "plugin"}

@@ -68,8 +68,9 @@ def installed(package: Path) -> Path:
     return site
 
 
-def run(command: list[str], *, cwd: Path, paths: tuple[Path, ...] = ()) -> str:
+def run(command: list[str], *, cwd: Path, paths: tuple[Path, ...] = (), **variables: str) -> str:
     environment = {
+        **variables,
         "PYTHONPATH": ":".join(map(str, paths)),
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -113,8 +114,8 @@ def test_mypy_and_ruff_have_nothing_to_say(package: Path, installed: Path) -> No
 
     run([*ruff, "check", "--select=E,F,UP,B,ANN,RET,SIM,ASYNC", "--ignore=ANN401", *form], cwd=ROOT)
     run([*ruff, "format", "--check", *form], cwd=ROOT)
-    mypy = [str(tools / "mypy"), "--strict", "--config-file=", f"--cache-dir={package / 'mypy'}"]
-    run([*mypy, str(source)], cwd=package, paths=(ROOT / "operator",))
+    # With the settings and the cache of this repository: a check of all that it imports is slow.
+    run([str(tools / "mypy"), str(source)], cwd=ROOT, MYPYPATH=str(installed))
 
 
 @pytest.mark.parametrize(

@@ -204,13 +204,23 @@ async def test_rules_are_the_same_after_each_turn(target: Target, site: RedisSit
     order = await begun(site, Strategy.ALTERNATING_USERS)
     base = order.base_username
 
-    for added in ("+config|resetstat", "~more:*", "(~third:* +get +getdel)", "-get", "-@write"):
-        holder = username_of(order.current) if order.current else base
-        site.server.ask("ACL", "SETUSER", holder, added)
+    changes = (
+        ("+config|resetstat",),
+        ("~more:*",),
+        ("(~third:* +get +getdel)",),
+        ("-get", "-@write"),
+        ("resetkeys", "~few:*"),
+        ("resetchannels", "&one"),
+        ("clearselectors",),
+        ("skip-sanitize-payload",),
+        ("sanitize-payload",),
+    )
+    for change in changes:
+        assert order.current is not None
+        site.server.ask("ACL", "SETUSER", username_of(order.current), *change)
+        wanted = site.rules(username_of(order.current))
         order = await turn(target, site, Strategy.ALTERNATING_USERS, order)
-        assert site.rules(f"{base}_clone") == site.rules(base)
-
-    assert b"-@write" in site.rules(f"{base}_clone")[b"commands"]
+        assert site.rules(f"{base}_clone") == wanted == site.rules(base)
 
 
 @pytest.mark.parametrize(
@@ -353,6 +363,35 @@ async def work(client: Any, stopping: asyncio.Event) -> int:
         done += 1
         await asyncio.sleep(0.02)
     return done
+
+
+async def test_acl_setuser_ends_connections_only_as_the_page_says(site: RedisSite) -> None:
+    made = await site.born(Strategy.SINGLE_USER)
+    name, password = username_of(made), password_of(made)
+    with site.server.client(name, password) as client, site.server.client(name, password) as other:
+        listener = other.pubsub()
+        listener.subscribe("orders.new")
+        assert listener.get_message(timeout=5) is not None
+        for change in ("resetpass", "off", "-info", "resetkeys"):
+            site.server.ask("ACL", "SETUSER", name, change)
+            assert client.execute_command("PING")
+            listener.ping()
+            assert listener.get_message(timeout=5)["type"] == "pong"
+
+        site.server.ask("ACL", "SETUSER", name, "resetchannels")
+        with pytest.raises((redis.ConnectionError, redis.AuthenticationError)):
+            _ask_a_listener(listener)
+        assert client.execute_command("PING")
+
+        site.server.ask("ACL", "DELUSER", name)
+        with pytest.raises((redis.ConnectionError, redis.AuthenticationError)):
+            client.execute_command("PING")
+        listener.close()
+
+
+def _ask_a_listener(listener: Any) -> None:
+    listener.ping()
+    listener.get_message(timeout=5)
 
 
 async def test_readers_always_find_a_login_that_works(target: Target, site: RedisSite) -> None:
@@ -603,6 +642,24 @@ async def test_an_admin_without_the_right_is_refused(redis_server: RedisServer, 
     assert not site.may_log_in(order.pending)
 
 
+@BOTH
+async def test_the_rights_that_the_page_names_are_enough(
+    target: Target, site: RedisSite, strategy: Strategy
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "rotators-redis.md"
+    (line,) = (line for line in page.read_text().splitlines() if "SETUSER keyturn on" in line)
+    *_, password, everything, getting, setting, saving, pinging = line.split()
+    name = f"little{next(site.numbers)}"
+    site.server.ask(
+        *("ACL", "SETUSER", name, "on", password, everything, getting, setting, saving, pinging)
+    )
+    admin = credential(name, password.removeprefix(">"), 0).values
+    order = await begun(site, strategy)
+
+    for _ in range(3):
+        order = await turn(replace(target, admin=admin), site, strategy, order)
+
+
 async def test_a_user_may_rotate_itself(target: Target, site: RedisSite) -> None:
     current = credential(f"self{next(site.numbers)}", "first", 1)
     site.make(username_of(current), b"first", "~*", "+@all")
@@ -671,16 +728,42 @@ async def test_certificates_that_cannot_be_read_are_refused(redis_server: RedisS
 async def test_a_cut_connection_is_not_opened_again(target: Target, site: RedisSite) -> None:
     order = await begun(site, Strategy.SINGLE_USER)
     assert order.pending is not None
-    async with opened(target, order) as session:
-        for line in site.server.ask("CLIENT", "LIST").decode().splitlines():
-            fields = dict(field.partition("=")[::2] for field in line.split())
-            if fields["user"] == servers.ADMIN and fields["cmd"] == "acl|getuser":
-                site.server.ask("CLIENT", "KILL", "ID", fields["id"])
-        for _ in range(2):
-            with pytest.raises(TargetUnavailableError):
-                await session.set(order.pending)
+    with site.server.client() as person:
+        async with opened(target, order) as session:
+            for line in person.execute_command("CLIENT", "LIST", "TYPE", "normal").splitlines():
+                fields = dict(field.partition(b"=")[::2] for field in line.split())
+                if fields[b"user"] == servers.ADMIN.encode() and fields[b"cmd"] != b"client|list":
+                    person.execute_command("CLIENT", "KILL", "ID", fields[b"id"])
+            before = connections(person)
+            for _ in range(3):
+                with pytest.raises(TargetUnavailableError):
+                    await session.set(order.pending)
+            assert connections(person) == before
 
     assert not site.may_log_in(order.pending)
+
+
+def connections(client: Any) -> int:
+    """Count all connections that the server ever took."""
+    told = client.execute_command("INFO", "stats")
+    lines = told.decode().splitlines() if isinstance(told, bytes) else ()
+    found = [line for line in lines if line.startswith("total_connections_received:")]
+    return int(found[0].partition(":")[2]) if found else int(told["total_connections_received"])
+
+
+async def test_retiring_ends_no_password_that_is_kept(target: Target, site: RedisSite) -> None:
+    order = await begun(site, Strategy.SINGLE_USER)
+    old = order.current
+    assert old is not None
+    # As after a rollback: two versions with the same values.
+    again = replace(old, version=3)
+
+    async with opened(target, replace(order, pending=None)) as session:
+        await session.retire(old, [again])
+        assert await session.accepts(again)
+        elsewhere = credential("another", password_of(old), 4)
+        await session.retire(old, [elsewhere])
+        assert not await session.accepts(again)
 
 
 async def test_a_server_that_hangs_is_unavailable_in_time(tmp_path: Path) -> None:

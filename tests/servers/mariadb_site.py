@@ -46,14 +46,14 @@ class MariaDBSite:
         )
 
     def make(self, username: str, password: str) -> Credential:
-        self._run_literally(
+        self.literally(
             f"CREATE USER {self.account(username)} IDENTIFIED VIA {self._plugin} "
             f"USING PASSWORD({_quoted(password)})"
         )
         return Credential(1, values(username, password))
 
     def drop(self, username: str) -> None:
-        self._run_literally(f"DROP USER IF EXISTS {self.account(username)}")
+        self.literally(f"DROP USER IF EXISTS {self.account(username)}")
 
     async def born(self, strategy: Strategy) -> Credential:
         return self.make(f"user_{secrets.token_hex(4)}", secrets.token_urlsafe(24))
@@ -80,11 +80,13 @@ class MariaDBSite:
         base = self.base_username(current)
         return self.next_turn(order_of(strategy, base, current), 2)
 
-    def _run_literally(self, statement: str) -> None:
+    def literally(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement in which a backslash is nothing special."""
         connection = self.server.connect()
         with connection, connection.cursor() as cursor:
             cursor.execute("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'")
             cursor.execute(statement)
+            return list(cursor.fetchall())
 
 
 def _quoted(content: str) -> str:

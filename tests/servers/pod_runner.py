@@ -2,10 +2,10 @@
 
 It does with a pod of keyturn-jobs what a kubelet would, as far as a Job can see: it binds it, waits
 until what its volumes name exists, writes their files into a folder of its own, runs the command
-with the environment of the container, and reports the status; a pod that is deleted is
-ended with SIGTERM, then SIGKILL. It knows no images, users, tokens or mount points: the command is looked
-for on this machine and runs as who runs the tests, and where a word begins with a mount path, that
-of the folder stands instead.
+with the environment of the container, and reports the status; a pod that is deleted is ended with
+SIGTERM, then SIGKILL. It knows no images, users, tokens or mount points: the command is looked for
+on this machine and runs as who runs the tests, and where a word begins with a mount path, that of
+the folder stands instead.
 """
 
 import base64

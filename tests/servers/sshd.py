@@ -39,7 +39,7 @@ PasswordAuthentication yes
 KbdInteractiveAuthentication yes
 LoginGraceTime 20
 MaxStartups 200
-Subsystem sftp internal-sftp -d {homes}/%u
+Subsystem sftp internal-sftp {sftp} -d {homes}/%u
 {more}
 """
 
@@ -84,11 +84,13 @@ class Server:
 
 
 @contextmanager
-def running_sshd(*more: str, before_start: Callable[[], None] | None = None) -> Iterator[Server]:
+def running_sshd(
+    *more: str, sftp: str = "", before_start: Callable[[], None] | None = None
+) -> Iterator[Server]:
     """Start sshd; stop it on leaving. `more` are lines of its configuration.
 
-    `before_start` is called in the new process. The folder is open to the user who logs in, which
-    pytest's own folders are not.
+    `sftp` are options of the SFTP server (sftp-server(8)); `before_start` is called in the new
+    process. The folder is open to the user who logs in, which pytest's own folders are not.
     """
     with tempfile.TemporaryDirectory(prefix="keyturn-sshd-") as name:
         folder = Path(name)
@@ -100,7 +102,7 @@ def running_sshd(*more: str, before_start: Callable[[], None] | None = None) -> 
         for kind in ("ed25519", "rsa"):
             make_key(folder / f"host_{kind}", kind)
         port = _free_port()
-        _configure(folder, port, more)
+        _configure(folder, port, more, sftp)
         with (folder / "sshd.log").open("wb") as log:
             process = subprocess.Popen(
                 [SSHD, "-D", "-e", "-f", str(folder / "sshd_config")],
@@ -118,11 +120,13 @@ def running_sshd(*more: str, before_start: Callable[[], None] | None = None) -> 
             process.wait(timeout=20)
 
 
-def _configure(folder: Path, port: int, more: Iterable[str]) -> None:
+def _configure(folder: Path, port: int, more: Iterable[str], sftp: str) -> None:
     if _IS_ROOT:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     (folder / "sshd_config").write_text(
-        _CONFIG.format(port=port, folder=folder, homes=folder / "homes", more="\n".join(more))
+        _CONFIG.format(
+            port=port, folder=folder, homes=folder / "homes", more="\n".join(more), sftp=sftp
+        )
     )
 
 

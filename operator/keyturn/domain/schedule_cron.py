@@ -129,8 +129,10 @@ def parse_cron(text: str, zone: ZoneInfo) -> Cron:
     wrong = wrong_field(parts)
     if wrong is not None:
         raise _wrong(wrong)
-    if parts[2] != "*" and not set("#L").isdisjoint(parts[4]):
-        raise InvalidParameterError("has L or # as day-of-week; write * as its day-of-month")
+    day, weekday = parts[2], parts[4]
+    if "*" not in (day, weekday) and ("L" in day or not set("#L").isdisjoint(weekday)):
+        # Some such pairs never meet (LW on a Sunday), which only a search of decades would tell.
+        raise InvalidParameterError("has L or # in one of its two days; write * as the other")
     return Cron(" ".join(parts), zone)
 
 

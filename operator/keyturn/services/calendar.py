@@ -14,8 +14,9 @@ class Calendar:
     """Calls back when the clock shows a time or a later one.
 
     One heap and one task, however many there are. A subject has one due time: the latest call
-    wins. The clock may jump: nobody sleeps by it for longer than `longest_sleep` seconds. What it
-    jumps over is due, each once; what it comes to before again was called back and is not again.
+    wins. The clock may jump: no sleep is longer than `longest_sleep` seconds, and after each the
+    clock is looked at anew. What it jumped over is due, once each; after a jump back nothing is
+    called a second time.
     """
 
     def __init__(self, clock: Clock, *, longest_sleep: float = LONGEST_SLEEP) -> None:

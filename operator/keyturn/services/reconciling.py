@@ -17,6 +17,7 @@ from keyturn.kube.errors import ObjectNotFoundError
 from keyturn.kube.kubernetes_events import KubernetesEvents, Notice
 from keyturn.kube.managed_secrets import ManagedSecrets
 from keyturn.kube.resources import parse
+from keyturn.observability import failpoints
 from keyturn.services.clock import Clock
 from keyturn.services.generating import Generating
 from keyturn.services.lifecycle import Lifecycle
@@ -126,7 +127,9 @@ class Reconciler:
             if error is not None and not secret.projected:
                 rotation = rotation_report(resource, look)
                 return Report(resource.generation, secret, error=error, rotation=rotation)
+            failpoints.reach("before.project")
             projected = await self._projecting.project(resource, secret, view)
+            failpoints.reach("after.project")
             if projected.error is None and resource.spec.rotation is not None:
                 look = await self._rotations.projected(look, resource.spec.rotation)
         except (UnavailableError, RaceError):

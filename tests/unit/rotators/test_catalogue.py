@@ -1,12 +1,16 @@
 """Packages as an installer lays them down, and what the catalogue makes of them."""
 
 import sys
+import tomllib
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
-from keyturn.domain.errors import InvalidSpecError
+from documents import ROOT
+from keyturn.domain.errors import InvalidParameterError, InvalidSpecError
+from keyturn.domain.rotator import BUILT_IN_TYPES
 from keyturn.rotators.catalogue import GROUP, Catalogue
 
 Install = Callable[..., None]
@@ -95,3 +99,19 @@ def test_one_that_cannot_be_loaded_is_no_crash(install: Install) -> None:
 
     with pytest.raises(InvalidSpecError, match=r"cannot be loaded \(RuntimeError\)"):
         Catalogue().find("acme")
+
+
+@pytest.mark.parametrize("name", BUILT_IN_TYPES)
+def test_every_type_of_the_resource_is_declared_and_can_be_loaded(name: str) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+
+    rotator = EntryPoint(name, declared[GROUP][name], GROUP).load()()
+
+    with pytest.raises(InvalidParameterError, match="unheardOf"):
+        rotator.check({"unheardOf": 1})
+
+
+def test_no_type_is_declared_that_the_resource_does_not_have() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+
+    assert sorted(declared[GROUP]) == sorted(BUILT_IN_TYPES)

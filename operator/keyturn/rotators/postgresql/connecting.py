@@ -10,8 +10,8 @@ import ctypes
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -55,6 +55,18 @@ class Link:
     def deadline(self) -> float:
         """Seconds after which the client gives a statement up."""
         return self.target.timeout + _GRACE
+
+    @contextmanager
+    def limited(self, connection: Connection) -> Iterator[None]:
+        """Cut a connection when what is done within does not end in time.
+
+        A mere cancellation would not do: psycopg then waits for what the server says to it.
+        """
+        timer = asyncio.get_running_loop().call_later(self.deadline, _cut, connection)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     async def open(self, login: Login, database: str, *, as_user: bool = False) -> Connection:
         """Log in, once.
@@ -223,6 +235,12 @@ async def _connection(pgconn: PGconn) -> Connection:
     connection: Connection = AsyncConnection(pgconn)
     await connection.set_autocommit(True)
     return connection
+
+
+def _cut(connection: Connection) -> None:
+    if not connection.closed:
+        with socket.socket(fileno=os.dup(connection.pgconn.socket)) as line, suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
 
 
 def _report_codes_only(pgconn: PGconn) -> None:

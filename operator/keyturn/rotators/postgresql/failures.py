@@ -73,13 +73,13 @@ def replaced(doing: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise _failure(error.sqlstate, doing) from None
-    except OSError:  # A TimeoutError is one, too.
-        raise TargetUnavailableError(f"{doing}: the server did not answer in time") from None
 
 
 def _failure(code: str | None, doing: str) -> KeyturnError:
     if code is None:
-        return TargetUnavailableError(f"{doing}: the connection to the server was lost")
+        return TargetUnavailableError(
+            f"{doing}: the connection was lost, or there was no answer in time"
+        )
     message = f"{doing}: the server answered with SQLSTATE {code}"
     if code == LOCK_NOT_AVAILABLE:
         return TargetLockedError(f"{message}: another session holds a lock on it")

@@ -5,7 +5,6 @@ and its tables. What is sent was held against Redshift's documentation and a Pos
 it never ran on a cluster.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -96,7 +95,7 @@ class RedshiftSession:
     async def _password_statement(self, login: Login) -> sql.Composed:
         verb = "ALTER"
         if self._names.alternate and login.username == self._names.clone:
-            with replaced("looking for the clone"):
+            with replaced("looking for the clone"), self._link.limited(self._connection):
                 verb = "ALTER" if await self._exists(login.username) else "CREATE"
         return sql.SQL("{} USER {} PASSWORD {}").format(
             sql.SQL(verb), sql.Identifier(login.username), sql.Literal(login.md5())
@@ -129,8 +128,8 @@ class RedshiftSession:
 
     @asynccontextmanager
     async def _transaction(self, doing: str) -> AsyncIterator[None]:
-        with replaced(doing):
-            async with asyncio.timeout(self._link.deadline), self._connection.transaction():
+        with replaced(doing), self._link.limited(self._connection):
+            async with self._connection.transaction():
                 yield
 
 
@@ -150,7 +149,7 @@ async def open_session(
     """
     link, names = Link(settings, target), Names.of(order, LONGEST_NAME)
     async with closing(await log_in(link, order, names, settings.database)) as connection:
-        with replaced("preparing the session"):
+        with replaced("preparing the session"), link.limited(connection):
             for statement in _PREPARATION:
                 await connection.execute(sql.SQL(statement).format(round(target.timeout * 1000)))
         yield RedshiftSession(link, names, connection)

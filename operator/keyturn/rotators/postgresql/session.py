@@ -4,7 +4,6 @@ A statement that was sent ends with the backend that holds the lock, or before. 
 hold the lock while a statement of an older session may still come to be.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -118,11 +117,8 @@ class PostgreSQLSession:
                 )
 
     async def holds_lock(self) -> bool:
-        try:
-            async with asyncio.timeout(self._link.deadline):
-                return await self._lock.is_held(self._connection)
-        except TimeoutError:
-            return False
+        with self._link.limited(self._connection):
+            return await self._lock.is_held(self._connection)
 
     async def issue(self, current: Credential) -> Mapping[str, SecretValue]:  # noqa: ARG002
         raise TargetRefusedError("PostgreSQL issues no passwords")
@@ -146,8 +142,8 @@ class PostgreSQLSession:
     @asynccontextmanager
     async def _transaction(self, doing: str) -> AsyncIterator[None]:
         """Do something wholly or not at all, within the deadline."""
-        with replaced(doing):
-            async with asyncio.timeout(self._link.deadline), self._connection.transaction():
+        with replaced(doing), self._link.limited(self._connection):
+            async with self._connection.transaction():
                 yield
 
 
@@ -165,9 +161,8 @@ async def accepts(link: Link, credential: Credential, longest_name: int) -> bool
     except LoginRefusedError:
         return False
     async with closing(connection):
-        with replaced("trying a credential"):
-            async with asyncio.timeout(link.deadline):
-                await connection.execute("SELECT 1")
+        with replaced("trying a credential"), link.limited(connection):
+            await connection.execute("SELECT 1")
     return True
 
 
@@ -185,9 +180,8 @@ async def open_session(
     link, names = Link(settings, target), Names.of(order, LONGEST_NAME)
     connection = await log_in(link, order, names, settings.lock_database)
     async with closing(connection):
-        with replaced("taking the lock of the credential"):
-            async with asyncio.timeout(link.deadline):
-                lock = await AdvisoryLock.take(connection, order.base_username)
+        with link.limited(connection):
+            lock = await AdvisoryLock.take(connection, order.base_username)
         yield PostgreSQLSession(link, names, connection, lock)
 
 

@@ -19,8 +19,6 @@ _NOTHING_AROUND: dict[str, Any] = {
     "client_host_keysign": False,
     "host_based_auth": False,
     "password": None,
-    "password_auth": False,
-    "kbdint_auth": False,
     "gss_kex": False,
     "gss_auth": False,
     "gss_host": None,

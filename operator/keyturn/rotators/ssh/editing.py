@@ -8,7 +8,7 @@ somebody else changed the file meanwhile; their text is then the one that the ch
 
 import asyncio
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -77,19 +77,23 @@ class RemoteFile:
             TargetRefusedError: a folder on the way belongs to another user, or is no folder.
         """
         mine = (await self._sftp.lstat(".")).uid
-        for folder in PurePosixPath(self._path).parents:
-            found = await self._sftp.lstat(str(folder))
-            mode = found.permissions or 0
-            if (
-                not stat.S_ISDIR(mode)
-                or found.uid not in (0, mine)
-                or (mode & _WRITABLE_BY_OTHERS and not mode & stat.S_ISVTX)
-            ):
-                raise TargetRefusedError(
-                    f"{folder} can be changed by others than the admin, who would then edit what "
-                    "they choose; let the user's own key edit the file, or keep it in a folder "
-                    "of root"
-                )
+        nearest, *others = PurePosixPath(self._path).parents
+        await self._require_safe(str(nearest), {0, mine}, sticky_helps=False)
+        for folder in others:
+            await self._require_safe(str(folder), {0, mine}, sticky_helps=True)
+
+    async def _require_safe(
+        self, folder: str, owners: Collection[int | None], *, sticky_helps: bool
+    ) -> None:
+        found = await self._sftp.lstat(folder)
+        mode = found.permissions or 0
+        # Where the sticky bit is set, others can add names, but not change those that are there.
+        is_open = mode & _WRITABLE_BY_OTHERS and not (sticky_helps and mode & stat.S_ISVTX)
+        if is_open or not stat.S_ISDIR(mode) or found.uid not in owners:
+            raise TargetRefusedError(
+                f"{folder} can be changed by others than the admin, who would then edit what they "
+                "choose; let the user's own key edit the file, or keep it in a folder of root"
+            )
 
     async def _read(self) -> _State:
         try:

@@ -96,7 +96,6 @@ def _object(answer: Answer) -> dict[str, Any]:
             bytes(answer.body.reveal()),
             object_pairs_hook=_distinct,
             parse_constant=_refuse,
-            parse_int=_number,
         )
     except (ValueError, RecursionError):
         raise TargetUnavailableError("the endpoint's answer is no proper JSON") from None
@@ -114,11 +113,6 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
-
-
-def _number(digits: str) -> float:
-    # Nothing here reads a number: a long one costs quadratic time as an int.
-    return float(digits)
 
 
 def _encoded(name: str, text: object) -> SecretValue:

@@ -50,6 +50,7 @@ async def turned(
 ) -> None:
     """Make a user and turn it twice, and look whom that touched."""
     order = site.first_turn(strategy, site.make(username, secrets.token_urlsafe(24)))
+    site.literally(f"GRANT SELECT ON plain.* TO {site.account(username)}")
     for version in (3, 4):
         before = rows(site)
         assert order.pending is not None
@@ -92,8 +93,11 @@ async def test_the_mode_of_the_server_makes_no_difference(
     (before,) = site.server.query("SELECT @@GLOBAL.sql_mode")[0]
     site.server.run(f"SET GLOBAL sql_mode = '{mode}', GLOBAL sql_quote_show_create = 0")
     try:
-        username = f"m{secrets.token_hex(4)}\\'\"` TO x"
-        await turned(rotator, site, site.target(), Strategy.ALTERNATING_USERS, username)
+        for ending in ("", "\\'\"` TO x"):
+            username = f"m{secrets.token_hex(4)}{ending}"
+            await turned(rotator, site, site.target(), Strategy.ALTERNATING_USERS, username)
+            clone = site.account(username + SUFFIX)
+            assert any("plain" in line for (line,) in site.literally(f"SHOW GRANTS FOR {clone}"))
     finally:
         site.server.run(f"SET GLOBAL sql_mode = '{before}', GLOBAL sql_quote_show_create = 1")
 
@@ -105,6 +109,9 @@ async def test_what_is_no_name_is_refused_before_anything_is_sent(
     current = await site.born(Strategy.SINGLE_USER)
     order = site.first_turn(Strategy.SINGLE_USER, current)
     assert order.pending is not None
+    # Whom the server would take it for.
+    site.drop("a")
+    site.make("a", secrets.token_urlsafe(24))
     pending = Credential(2, {**order.pending.values, "username": SecretValue(username.encode())})
     before = rows(site)
 

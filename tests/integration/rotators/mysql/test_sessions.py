@@ -22,6 +22,7 @@ from keyturn.rotators.mysql.rotator import MySQLRotator
 from keyturn.rotators.mysql.session import lock_name
 from servers.mariadb_site import ADMIN, MariaDBSite, text, values
 
+WAITING = "SELECT ID FROM information_schema.PROCESSLIST WHERE STATE = 'User lock'"
 ALTERNATING, SINGLE = Strategy.ALTERNATING_USERS, Strategy.SINGLE_USER
 
 
@@ -95,11 +96,12 @@ class TestLock:
 
         async with rotator.session(site.target(), order):
             waiting = asyncio.create_task(rotator.session(patient, order).__aenter__())
-            await _until(lambda: len(connections_of(site)) == 2)
+            await _until(lambda: bool(site.server.query(WAITING)))
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
             await _until(lambda: len(connections_of(site)) == 1)
+            assert site.server.query(WAITING) == []
 
     async def test_the_server_has_its_own_deadlines(
         self, site: MariaDBSite, rotator: MySQLRotator
@@ -108,11 +110,11 @@ class TestLock:
 
         async with rotator.session(site.target(), order) as session:
             connection = session._connection  # type: ignore[attr-defined]
-            ((waits, runs, idles),) = await connection.rows(
-                "SELECT @@lock_wait_timeout, @@max_statement_time, @@wait_timeout"
+            ((waits, runs, idles, mode),) = await connection.rows(
+                "SELECT @@lock_wait_timeout, @@max_statement_time, @@wait_timeout, @@sql_mode"
             )
 
-        assert (waits, float(runs), idles) == (5, 6.0, 60)
+        assert (waits, float(runs), idles, mode) == (5, 6.0, 60, "NO_BACKSLASH_ESCAPES")
 
 
 class TestProbe:

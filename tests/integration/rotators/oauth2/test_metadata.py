@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from documents import document
 from keyturn.domain.errors import (
     InvalidParameterError,
     TargetRefusedError,
@@ -153,3 +154,9 @@ def test_a_parameter_that_cannot_work_is_refused_by_name(
 
 def test_http_is_taken_where_tls_is_switched_off() -> None:
     OAuth2Rotator().check({"issuer": "http://auth.example.com/", "tls": {"mode": "disable"}})
+
+
+def test_the_example_of_the_page_is_taken() -> None:
+    (example,) = document("docs/rotators-oauth2.md").manifests()
+
+    OAuth2Rotator().check(example["spec"]["oauth2"])

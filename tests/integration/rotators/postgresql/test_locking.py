@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -133,6 +134,21 @@ async def test_who_gave_the_lock_back_does_not_hold_it(site: PostgreSQLSite) -> 
         assert not await session.holds_lock()
 
 
+async def test_a_server_that_stands_still_is_given_up(site: PostgreSQLSite) -> None:
+    current, pending, what = begun(site)
+    async with opened(site, what, timeout=1.0) as session:
+        pid = backend_of(site, username_of(current))
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            with pytest.raises(TargetUnavailableError, match="in time"):
+                await session.set(pending)
+            assert time.monotonic() - began < 8
+            assert not await session.holds_lock()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
 async def test_two_users_are_rotated_at_once(site: PostgreSQLSite) -> None:
     async with opened(site, begun(site)[2]) as one, opened(site, begun(site)[2]) as other:
         assert await one.holds_lock()
@@ -161,6 +177,19 @@ async def test_a_server_that_restarts_is_unavailable_and_then_goes_on(
         async with opened(site, what) as session:
             await session.set(pending)
             assert await session.accepts(pending)
+
+
+async def test_a_standby_is_no_place_for_a_lock(authority: Authority) -> None:
+    with PostgreSQLServer(authority, authority.issue("standby")) as server:
+        site = PostgreSQLSite(server)
+        _, _, what = begun(site)
+        server.stop()
+        (server.folder / "data" / "standby.signal").touch()
+        server.start()
+
+        with pytest.raises(TargetUnavailableError):
+            async with opened(site, what):
+                pass
 
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])

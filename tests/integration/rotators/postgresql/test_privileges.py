@@ -75,6 +75,8 @@ class Shop:
         site.server.run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.database)))
         site.server.run(sql.SQL("CREATE ROLE {}").format(sql.Identifier(self.team)))
         self.run(
+            "REVOKE CONNECT ON DATABASE {database} FROM public",
+            "GRANT CONNECT ON DATABASE {database} TO {user}",
             "CREATE SCHEMA shop",
             "CREATE TABLE shop.goods (readable text, secret text)",
             "CREATE SEQUENCE shop.numbers",
@@ -290,8 +292,9 @@ async def test_a_membership_without_its_options_is_completed(site: PostgreSQLSit
     await shop.turn(target)
     await shop.turn(target)
     names = {"base": sql.Identifier(shop.base), "clone": sql.Identifier(shop.clone)}
+    names["admin"] = sql.Identifier(site.admin)
     if site.server.version >= FIRST_WITH_ADMIN_OPTION:
-        weaken = "GRANT {base} TO {clone} WITH INHERIT FALSE, SET FALSE"
+        weaken = "GRANT {base} TO {clone} WITH INHERIT FALSE, SET FALSE GRANTED BY {admin}"
     else:
         weaken = "ALTER ROLE {clone} NOINHERIT"
     site.server.run(sql.SQL(weaken).format(**names))

@@ -17,7 +17,11 @@ from canary import Canary
 from keyturn.domain.errors import TargetUnavailableError
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Credential, Order, Target
+from keyturn.rotators.postgresql.connecting import Link
+from keyturn.rotators.postgresql.failures import LoginRefusedError
+from keyturn.rotators.postgresql.logins import Login
 from keyturn.rotators.postgresql.rotator import PostgreSQLRotator
+from keyturn.rotators.postgresql.settings import Settings
 from servers.certificates import Authority, KeyPair
 from servers.postgresql import PostgreSQLServer
 from servers.postgresql_site import PostgreSQLSite, credential, order, password_of, username_of
@@ -195,7 +199,9 @@ async def test_what_libpq_reads_from_elsewhere_is_not_read(
     who = site.user()
     (tmp_path / ".pgpass").write_text(f"*:*:*:*:{password_of(who)}\n")
     (tmp_path / ".pgpass").chmod(0o600)
-    (tmp_path / ".pg_service.conf").write_text("[trap]\nhost=trap.invalid\noptions=-c x=y\n")
+    (tmp_path / ".pg_service.conf").write_text(
+        f"[trap]\nhost=trap.invalid\nsslkeylogfile={tmp_path}/keys\n"
+    )
     monkeypatch.setenv("HOME", str(tmp_path))
     for option in pq.Conninfo.get_defaults():
         if option.envvar is not None:
@@ -210,6 +216,10 @@ async def test_what_libpq_reads_from_elsewhere_is_not_read(
         assert await session.accepts(who)
         assert not await session.accepts(site.renewed(who, 2))
         assert not await session.accepts(credential(3, username_of(who), ""))
+    link = Link(Settings.read(site.parameters()), site.target())
+    with pytest.raises((TargetUnavailableError, LoginRefusedError)):
+        await link.open(Login(username_of(who), ""), "postgres")
+    assert not (tmp_path / "keys").exists()
 
 
 async def test_the_connection_ends_with_what_it_was_told(site: PostgreSQLSite) -> None:

@@ -60,13 +60,13 @@ async def test_an_admin_edits_a_file_in_a_folder_of_its_own(
     assert stat.S_IMODE(after.st_mode) == 0o640
 
 
-@pytest.mark.parametrize("way", ["open", "linked"])
+@pytest.mark.parametrize("way", ["open", "sticky", "linked"])
 async def test_an_admin_does_not_follow_a_way_that_others_can_change(
     server: Server, admin: Credential, kept_by_root: Path, way: str
 ) -> None:
-    if way == "open":
-        kept_by_root.parent.chmod(0o777)
-        path = kept_by_root
+    path = kept_by_root
+    if way != "linked":
+        kept_by_root.parent.chmod(0o777 if way == "open" else 0o1777)
     else:
         (server.folder / "link").symlink_to(kept_by_root.parent)
         path = server.folder / "link" / kept_by_root.name

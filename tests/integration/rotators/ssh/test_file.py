@@ -69,7 +69,8 @@ async def test_nothing_is_written_where_the_key_stands_already(
     before = server.file.stat()
 
     await set_key(target, current, current)
-    assert server.file.stat() == before
+    after = server.file.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 async def test_a_file_that_is_not_there_is_made(server: Server, current: Credential) -> None:
@@ -88,14 +89,16 @@ async def test_what_is_no_file_to_edit_is_refused(
 ) -> None:
     (server.home / ".ssh" / "linked").symlink_to(server.file)
     make_folder(server.home / ".ssh" / "folder")
-    (server.home / ".ssh" / "huge").write_bytes(b"#" * (MAX_FILE + 1))
+    huge = server.home / ".ssh" / "huge"
+    huge.write_bytes(b"#" * (MAX_FILE + 1))
+    own(huge, 0o600)
     before = server.file.read_bytes()
 
     with pytest.raises(TargetRefusedError) as refused:
         await set_key(target_of(server, authorizedKeysFile=f".ssh/{file}"), a_key(2), current)
     assert f".ssh/{file}" in refused.value.message
     assert server.file.read_bytes() == before
-    assert (server.home / ".ssh" / "huge").stat().st_size == MAX_FILE + 1
+    assert huge.read_bytes() == b"#" * (MAX_FILE + 1)
 
 
 async def test_a_folder_that_may_not_be_written_is_refused(
@@ -158,3 +161,24 @@ async def test_without_a_key_that_opens_the_account_nothing_is_set(
         with pytest.raises(TargetRefusedError, match="by hand"):
             await set_key(target, a_key(2), current)
     assert server.file.read_bytes() == FOREIGN
+
+
+async def test_a_server_that_cannot_replace_a_file_in_one_step_is_refused() -> None:
+    with running_sshd(sftp="-P posix-rename") as other:
+        first = a_key(1)
+        other.write(line_of(first))
+
+        with pytest.raises(TargetRefusedError, match="in one step"):
+            await set_key(target_of(other), a_key(2), first)
+        assert other.file.read_bytes() == line_of(first)
+        assert list(other.file.parent.iterdir()) == [other.file]
+
+
+async def test_a_server_without_hard_links_and_fsync_is_enough() -> None:
+    with running_sshd(sftp="-P hardlink,fsync") as other:
+        first, second = a_key(1), a_key(2)
+        other.write(line_of(first))
+        await set_key(target_of(other), second, first)
+
+        assert other.file.read_bytes().startswith(line_of(first) + b"\n" + line_of(second))
+        assert list(other.file.parent.iterdir()) == [other.file]

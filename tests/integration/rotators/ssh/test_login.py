@@ -1,6 +1,7 @@
 """Whom the SSH rotator logs in to, with what, and what it does not use."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from documents import document
 from keyturn.domain.errors import (
     InvalidParameterError,
     TargetRefusedError,
@@ -17,7 +19,15 @@ from keyturn.domain.errors import (
 from keyturn.domain.payload import SecretValue
 from keyturn.rotators.interface import Credential, Target
 from keyturn.rotators.ssh.rotator import SSHRotator
-from servers.ssh_accounts import a_key, accepted, line_of, named, set_key, target_of
+from servers.ssh_accounts import (
+    a_key,
+    accepted,
+    line_of,
+    named,
+    private_key,
+    set_key,
+    target_of,
+)
 from servers.sshd import USER, Server, running_sshd
 
 
@@ -143,6 +153,36 @@ async def test_a_server_that_takes_no_keys_says_nothing_of_this_one() -> None:
         pytest.raises(TargetUnavailableError, match="takes no public keys"),
     ):
         await accepted(target_of(other), a_key(1))
+
+
+async def test_an_account_that_asks_for_more_than_the_key_counts_as_closed() -> None:
+    with running_sshd("AuthenticationMethods publickey,password") as other:
+        first = a_key(1)
+        other.write(line_of(first))
+
+        assert not await accepted(target_of(other), first)
+
+
+async def test_no_key_reaches_a_log(
+    server: Server, target: Target, current: Credential, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    asyncssh.set_debug_level(3)
+    pending = a_key(2)
+    try:
+        await set_key(target, pending, current)
+    finally:
+        asyncssh.set_debug_level(1)
+
+    for credential in (current, pending):
+        for line in private_key(credential).decode().splitlines()[1:-1]:
+            assert line not in caplog.text + server.log()
+
+
+def test_the_example_of_the_page_is_taken() -> None:
+    (example,) = document("docs/rotators-ssh.md").manifests()
+
+    SSHRotator().check(example["spec"]["ssh"])
 
 
 async def test_a_server_that_is_no_sshd_is_unavailable() -> None:

@@ -19,11 +19,12 @@ from servers.ssh_accounts import (
     FOREIGN,
     a_key,
     accepted,
+    line_of,
     private_key,
     retire_key,
     set_key,
 )
-from servers.sshd import USER, Server, own
+from servers.sshd import USER, Server, own, running_sshd
 
 VICTIM = Path(__file__).parent / "victim.py"
 
@@ -72,6 +73,23 @@ def put_another_in_place(file: Path) -> None:
     other.rename(file)
 
 
+async def edit_while(
+    server: Server, editor: Credential, act: str, turn: int, change: Callable[[Path], None]
+) -> None:
+    """Add a line while somebody else changes the file right before an act; nothing is lost."""
+    async with logged_in(server, editor) as connection, connection.start_sftp_client() as sftp:
+        meddled: Any = Meddled(sftp, act, turn, lambda: change(server.file))
+        await RemoteFile(meddled, ".ssh/authorized_keys").change(
+            lambda content: content if b"# ours too" in content else content + b"\n# ours too\n"
+        )
+    content = server.file.read_bytes()
+    assert b"# another line" in content
+    assert content.count(b"# ours too") == 1
+    assert content.startswith(FOREIGN)
+    assert list(server.file.parent.iterdir()) == [server.file]
+
+
+# Before the first look, before the writing, before the last look, and after it.
 @pytest.mark.parametrize("change", [append, put_another_in_place])
 @pytest.mark.parametrize(
     ("act", "turn"), [("open", 1), ("open", 2), ("open", 3), ("link", 1)], ids=str
@@ -79,18 +97,18 @@ def put_another_in_place(file: Path) -> None:
 async def test_a_change_of_somebody_else_is_not_lost(
     server: Server, current: Credential, act: str, turn: int, change: Callable[[Path], None]
 ) -> None:
-    """Before the first look, before the writing, before the last look, and after it."""
-    async with logged_in(server, current) as connection, connection.start_sftp_client() as sftp:
-        meddled: Any = Meddled(sftp, act, turn, lambda: change(server.file))
-        await RemoteFile(meddled, ".ssh/authorized_keys").change(
-            lambda content: content if b"# ours too" in content else content + b"\n# ours too\n"
-        )
+    await edit_while(server, current, act, turn, change)
 
-    content = server.file.read_bytes()
-    assert b"# another line" in content
-    assert content.count(b"# ours too") == 1
-    assert content.startswith(FOREIGN)
-    assert list(server.file.parent.iterdir()) == [server.file]
+
+@pytest.mark.parametrize("change", [append, put_another_in_place])
+async def test_without_hard_links_it_is_not_lost_until_the_last_look(
+    change: Callable[[Path], None],
+) -> None:
+    with running_sshd(sftp="-P hardlink") as other:
+        for turn in (1, 2, 3):
+            first = a_key(1)
+            other.write(FOREIGN + b"\n" + line_of(first))
+            await edit_while(other, first, "open", turn, change)
 
 
 async def test_twenty_five_open_sessions_outlive_two_rotations(

@@ -1,0 +1,1 @@
+"""The passwords of users of an Oracle database."""

@@ -1,0 +1,1 @@
+"""The passwords of logins, and of users of contained databases, of Microsoft SQL Server."""

@@ -1,0 +1,63 @@
+"""The errors of the driver, as ours. Their texts stay here: some quote statements and values."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytds
+
+from keyturn.domain.errors import (
+    KeyturnError,
+    TargetRefusedError,
+    TargetUnavailableError,
+)
+
+REFUSED_LOGIN = frozenset(
+    {
+        18452,  # not a login of this server
+        18456,  # wrong password, no such login, and in a contained database no such user
+        18470,  # the login is disabled
+        18487,  # the password has expired
+        18488,  # the password must be changed
+    }
+)
+"""The numbers by which the server refuses a credential. 18486, locked for its errors, is none."""
+
+_UNKNOWN_OUTCOME = frozenset({0, 1204, 1205, 1222, 10928, 10929, 17809, 40197, 40501, 40613})
+"""Deadlock, lock time-outs, too many connections, throttling: nothing is known of the statement."""
+
+
+class LoginRefusedError(TargetRefusedError):
+    """The server refused the credential itself."""
+
+
+@contextmanager
+def translated(*, login: bool = False) -> Iterator[None]:
+    """Replace what the driver raises; with `login`, a refusal is one of the credential.
+
+    Raises:
+        LoginRefusedError: the server refuses the credential.
+        TargetRefusedError: the server refuses the statement; nothing was done.
+        TargetUnavailableError: what was done is not known.
+    """
+    try:
+        yield
+    except KeyturnError:
+        raise
+    except ssl.SSLCertVerificationError:
+        raise TargetUnavailableError("the server's certificate cannot be verified") from None
+    except pytds.DatabaseError as error:
+        raise _of_driver(error, login=login) from None
+    except Exception as error:  # noqa: BLE001 - a hostile server makes the driver fail in any way
+        raise TargetUnavailableError(
+            f"the server does not answer, or makes no sense ({type(error).__name__})"
+        ) from None
+
+
+def _of_driver(error: pytds.DatabaseError, *, login: bool) -> KeyturnError:
+    number = int(error.msg_no or error.number or 0)
+    if login and number in REFUSED_LOGIN:
+        return LoginRefusedError(f"the server refuses the login (error {number})")
+    if login or number in _UNKNOWN_OUTCOME:
+        return TargetUnavailableError(f"the server cannot be used now (error {number})")
+    return TargetRefusedError(f"the server refuses it (error {number})")

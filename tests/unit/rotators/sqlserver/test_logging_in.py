@@ -1,0 +1,111 @@
+"""What python-tds and our TLS do before and after a login, by a peer of their protocol."""
+
+from dataclasses import replace
+
+import pytest
+
+from keyturn.domain.errors import TargetUnavailableError
+from keyturn.domain.payload import SecretValue
+from keyturn.domain.rotation import Strategy
+from keyturn.rotators.interface import Credential, Target
+from keyturn.rotators.logins import Login
+from keyturn.rotators.sqlserver.address import Address, tls_context
+from keyturn.rotators.sqlserver.connection import Server, connected
+from keyturn.rotators.sqlserver.errors import LoginRefusedError
+from keyturn.rotators.sqlserver.rotator import SQLServerRotator
+from keyturn.testing.rotators import order_of
+from servers.certificates import Authority, KeyPair
+from servers.tds_peer import TDSPeer
+
+PASSWORD = "canary-of-the-login"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.create(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def certificate(authority: Authority) -> KeyPair:
+    return authority.issue("sqlserver")
+
+
+def target(port: int, authority: bytes, **parameters: object) -> Target:
+    return Target({"host": "127.0.0.1", "port": port, **parameters}, {}, authority, timeout=3.0)
+
+
+async def log_in(where: Target) -> None:
+    address = Address.read(where.parameters)
+    server = Server(address, tls_context(address, where.authority), where.timeout)
+    async with connected(server, Login("orders", SecretValue(PASSWORD.encode()))):
+        raise AssertionError("the peer lets nobody in")
+
+
+@pytest.mark.parametrize("number", [18456, 18470, 18487, 18488, 18452])
+async def test_the_server_refuses_a_credential(
+    authority: Authority, certificate: KeyPair, number: int
+) -> None:
+    with TDSPeer(certificate, number) as peer:
+        with pytest.raises(LoginRefusedError, match=str(number)):
+            await log_in(target(peer.port, authority.pem))
+
+    (login,) = peer.logins
+    assert "orders".encode("utf-16-le") in login
+
+
+@pytest.mark.parametrize("number", [18486, 17809, 4060, 40613])
+async def test_what_tells_nothing_of_the_credential_is_no_refusal(
+    authority: Authority, certificate: KeyPair, number: int
+) -> None:
+    with TDSPeer(certificate, number) as peer:
+        with pytest.raises(TargetUnavailableError):
+            await log_in(target(peer.port, authority.pem))
+
+
+async def test_a_server_of_another_authority_hears_no_login(
+    certificate: KeyPair, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stranger = Authority.create(tmp_path_factory.mktemp("stranger"))
+    for trusted in (stranger.pem, b""):
+        with TDSPeer(certificate) as peer:
+            with pytest.raises(TargetUnavailableError, match="certificate"):
+                await log_in(target(peer.port, trusted))
+        assert peer.logins == []
+
+
+async def test_a_server_of_another_name_hears_no_login(authority: Authority) -> None:
+    with TDSPeer(authority.issue("elsewhere", ["db.example.org"])) as peer:
+        with pytest.raises(TargetUnavailableError, match="certificate"):
+            await log_in(target(peer.port, authority.pem))
+
+    assert peer.logins == []
+
+
+async def test_a_server_without_tls_hears_no_login(authority: Authority) -> None:
+    with TDSPeer(None) as peer:
+        with pytest.raises(TargetUnavailableError, match="TLS"):
+            await log_in(target(peer.port, authority.pem))
+
+    assert peer.logins == []
+
+
+async def test_without_tls_only_who_says_so(authority: Authority) -> None:
+    with TDSPeer(None) as peer:
+        with pytest.raises(TargetUnavailableError):
+            await log_in(target(peer.port, authority.pem, tls={"mode": "disable"}))
+
+    assert len(peer.logins) == 1
+
+
+async def test_nobody_that_may_log_in_makes_the_target_unavailable(
+    authority: Authority, certificate: KeyPair
+) -> None:
+    values = {"username": SecretValue(b"orders"), "password": SecretValue(PASSWORD.encode())}
+    order = order_of(Strategy.SINGLE_USER, "orders", Credential(2, values), Credential(1, values))
+    with TDSPeer(certificate) as peer:
+        own = target(peer.port, authority.pem)
+        for where, count in ((own, 2), (replace(own, admin=values), 1)):
+            peer.logins.clear()
+            with pytest.raises(TargetUnavailableError, match="refuses the login"):
+                await SQLServerRotator().session(where, order).__aenter__()
+            assert len(peer.logins) == count
