@@ -169,9 +169,11 @@ class Cluster:
     def _path(self, kind: str, name: str = "") -> dict[str, str]:
         base = {
             "managedsecrets": "/apis/keyturn.dev",
+            "rotators": "/apis/keyturn.dev",
+            "jobs": "/apis/batch",
             "events": "/apis/events.k8s.io",
         }.get(kind, "/api")
-        version = {"managedsecrets": "v1alpha1"}.get(kind, "v1")
+        version = "v1alpha1" if base == "/apis/keyturn.dev" else "v1"
         return {
             "base": base,
             "version": version,

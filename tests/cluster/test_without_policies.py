@@ -18,7 +18,10 @@ import pytest
 from apiserver import Apiserver, core
 from canary import Canary
 from cluster.operating import Cluster, OperatorProcess, eventually
-from cluster.people import a_secret, the_operator, wait_for_policies
+from cluster.people import a_secret, rotators, the_operator, wait_for_policies
+from keyturn.kube.client import KubeClient
+from keyturn.kube.connection import Connection
+from keyturn.kube.facts import ClusterFacts
 from keyturn_controlplane.binaries import Binaries
 from keyturn_controlplane.cluster import ControlPlane
 
@@ -245,9 +248,11 @@ def applied(control_plane: ControlPlane, manifests: str) -> Iterator[None]:
         control_plane.kubectl("delete", "-f", "-", input=manifests)
 
 
-def wait_for_a_later_second(apiserver: Apiserver, shop: Cluster) -> None:
-    """Wait until what is made now is younger than the policies: the apiserver counts seconds."""
-    path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/keyturn-author"
+def wait_for_a_later_second(
+    apiserver: Apiserver, shop: Cluster, policy: str = "keyturn-author"
+) -> None:
+    """Wait until what is made now is younger than a policy: the apiserver counts seconds."""
+    path = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/{policy}"
     bound: str = apiserver.request("GET", path).body["metadata"]["creationTimestamp"]
     clock = {"metadata": {"name": "clock"}}
 
@@ -276,6 +281,35 @@ def test_what_was_written_before_the_policies_came_stays_refused(
 
         assert shop.condition("thief")["reason"] == "Denied"
         assert shop.data("thief") is None
+
+
+def a_rotator(shop: Cluster, apiserver: Apiserver, name: str) -> dict[str, Any]:
+    body = {
+        "apiVersion": "keyturn.dev/v1alpha1",
+        "kind": "Rotator",
+        "metadata": {"name": name},
+        "spec": {"redis": {"host": "redis"}},
+    }
+    made = apiserver.request("POST", rotators(shop.namespace), body)
+    assert made.is_ok, made.message
+    return made.body
+
+
+async def test_the_author_of_a_rotator_was_checked_only_if_it_is_younger_than_the_policy(
+    open_cluster: ControlPlane, apiserver: Apiserver, shop: Cluster
+) -> None:
+    kubeconfig = open_cluster.kubeconfig_for_service_account("keyturn-system", "keyturn")
+    async with KubeClient(Connection(kubeconfig)) as kube:
+        facts = ClusterFacts(kube)
+        older = a_rotator(shop, apiserver, "older")
+        assert not await facts.rotator_author_checked(older)
+
+        with applied(open_cluster, "\n---\n".join(path.read_text() for path in POLICIES)):
+            wait_for_a_later_second(apiserver, shop, "keyturn-rotators")
+            younger = a_rotator(shop, apiserver, "younger")
+
+            assert await facts.rotator_author_checked(younger)
+            assert not await facts.rotator_author_checked(older)
 
 
 @pytest.mark.parametrize(

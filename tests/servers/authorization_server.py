@@ -76,7 +76,7 @@ class Client(ClientMixin):
     def check_client_secret(self, client_secret: str) -> bool:
         return secrets.compare_digest(self.secret, client_secret)
 
-    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+    def check_endpoint_auth_method(self, method: str, _: str) -> bool:
         return method == self.method
 
     def check_grant_type(self, grant_type: str) -> bool:
@@ -155,8 +155,7 @@ class Server(AuthorizationServer):
         made = Token(old.client_id, old.grant, old.scope, token["access_token"], refresh, ends)
         self.tokens.append(made)
 
-    def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        pass
+    def send_signal(self, name: str, *_: Any, **__: Any) -> None: ...
 
     def create_oauth2_request(self, request: Request) -> Request:
         return request

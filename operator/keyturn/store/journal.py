@@ -77,8 +77,12 @@ class RotationJournal(Protocol):
     async def unfinished(self) -> Sequence[UUID]:
         """List the secrets with an open rotation, or with a credential to be retired."""
 
-    async def anchor(self, epoch: int, secret_id: UUID, anchor: datetime) -> RotationState:
+    async def anchor(
+        self, epoch: int, secret_id: UUID, anchor: datetime, *, again: bool = False
+    ) -> RotationState:
         """Remember since when a secret is to be rotated; return what stands, if it is known.
+
+        With `again` what stands is replaced: it was written by a clock that was wrong.
 
         Raises:
             LeadershipLostError, SecretNotFoundError.

@@ -72,14 +72,17 @@ def unfinished(connection: Connection) -> Sequence[UUID]:
     return [UUID(bytes=secret_id) for (secret_id,) in rows]
 
 
-def anchor(connection: Connection, epoch: int, secret_id: UUID, moment: datetime) -> RotationState:
+def anchor(
+    connection: Connection, epoch: int, secret_id: UUID, moment: datetime, *, again: bool
+) -> RotationState:
     stood = _state(connection, secret_id)
-    if stood is not None:
+    if stood is not None and not again:
         return stood
     require_epoch(connection, epoch)
     reading.get(connection, secret_id)
-    _put_state(connection, secret_id, RotationState(moment))
-    return RotationState(moment)
+    state = RotationState(moment) if stood is None else replace(stood, anchor=moment)
+    _put_state(connection, secret_id, state)
+    return state
 
 
 def begin(connection: Connection, epoch: int, beginning: Beginning) -> Secret:

@@ -30,8 +30,10 @@ class SQLiteJournal:
     async def unfinished(self) -> Sequence[UUID]:
         return await self._writer.read(rotating.unfinished)
 
-    async def anchor(self, epoch: int, secret_id: UUID, anchor: datetime) -> RotationState:
-        return await self._writer.write(rotating.anchor, epoch, secret_id, anchor)
+    async def anchor(
+        self, epoch: int, secret_id: UUID, anchor: datetime, *, again: bool = False
+    ) -> RotationState:
+        return await self._writer.write(rotating.anchor, epoch, secret_id, anchor, again=again)
 
     async def begin(self, epoch: int, beginning: Beginning) -> Secret:
         return await self._writer.write(rotating.begin, epoch, beginning)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from canary import Canary
 from cluster.operating import Cluster, OperatorProcess, eventually
 
 PASSWORD = {"key": "password", "generate": {"password": {"length": 24}}}
@@ -19,25 +18,21 @@ def operator(shared_operator: OperatorProcess) -> OperatorProcess:
 
 
 def rotated_spec(**rotation: Any) -> dict[str, Any]:
-    return {"data": [USERNAME, PASSWORD], "rotation": {"interval": "30d", **rotation}}
+    asked = {"interval": "30d", **rotation}
+    kept = {field: value for field, value in asked.items() if value is not None}
+    return {"data": [USERNAME, PASSWORD], "rotation": kept}
 
 
 def status(cluster: Cluster, name: str = "db") -> Mapping[str, Any]:
     found = cluster.get("managedsecrets", name)
     assert found is not None
-    return found.get("status", {})
+    told: Mapping[str, Any] = found.get("status", {})
+    return told
 
 
 def condition(cluster: Cluster, kind: str, name: str = "db") -> Mapping[str, Any]:
-    conditions = status(cluster, name).get("conditions", [])
+    conditions: list[dict[str, Any]] = status(cluster, name).get("conditions", [])
     return next((each for each in conditions if each["type"] == kind), {})
-
-
-def values(cluster: Cluster, canary: Canary, name: str = "db") -> dict[str, str]:
-    data = cluster.data(name)
-    assert data is not None
-    canary.register_data(data, but={"username"})
-    return data
 
 
 def request(cluster: Cluster, token: str) -> None:
@@ -45,7 +40,7 @@ def request(cluster: Cluster, token: str) -> None:
 
 
 def test_a_new_token_rotates_and_the_same_one_does_not(
-    cluster: Cluster, canary: Canary, operator: OperatorProcess
+    cluster: Cluster, operator: OperatorProcess
 ) -> None:
     cluster.apply("db", rotated_spec())
     cluster.wait_ready("db")
@@ -71,3 +66,42 @@ def test_a_new_token_rotates_and_the_same_one_does_not(
     request(cluster, "one")
     operator.keyturn("history", "db", "-n", cluster.namespace)
     assert status(cluster)["currentVersion"] == 2
+
+
+def test_a_schedule_rotates_by_itself(cluster: Cluster) -> None:
+    cluster.apply("db", rotated_spec(interval="5m"))
+    cluster.wait_ready("db")
+
+    told = status(cluster)
+
+    assert told["currentVersion"] == 1
+    assert told["nextRotationTime"] > told["history"][0]["createdTime"]
+
+
+def test_the_previous_value_goes_when_its_overlap_is_over(cluster: Cluster) -> None:
+    target = {
+        "name": "db",
+        "stages": [{"stage": "Current"}, {"stage": "Previous", "keySuffix": "_previous"}],
+    }
+    cluster.apply("db", {**rotated_spec(overlap="3s"), "targets": [target]})
+    cluster.wait_ready("db")
+    first = cluster.data("db")
+    assert first is not None
+
+    request(cluster, "one")
+    eventually(lambda: "password_previous" in (cluster.data("db") or {}), what="both are shown")
+    both = cluster.data("db")
+    assert both is not None
+    assert both["password_previous"] == first["password"]
+
+    eventually(lambda: "password_previous" not in (cluster.data("db") or {}), what="it is retired")
+    assert "previousVersion" not in status(cluster)
+    assert (cluster.data("db") or {})["password"] == both["password"]
+
+
+def test_a_schedule_that_never_comes_is_told_at_once(cluster: Cluster) -> None:
+    cluster.apply("db", rotated_spec(interval=None, schedule="0 0 31 2 *"))
+
+    told = cluster.wait_reason("db", "InvalidSpec")
+
+    assert "spec.rotation.schedule" in told["message"]

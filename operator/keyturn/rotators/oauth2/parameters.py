@@ -13,7 +13,7 @@ _MODE = re.compile(r"verifyFull|disable")
 _AUTHENTICATION = re.compile(r"client_secret_basic|client_secret_post|none")
 _ANY = re.compile(r".*")
 # RFC 6749, appendix A.4: scope-token, one blank between two.
-_SCOPE = re.compile(r"(?:[!#-\[\]-~]+(?: (?=[!#-\[\]-~]))?){1,64}")
+_SCOPE = re.compile(r"[!#-\[\]-~]+(?: [!#-\[\]-~]+){0,63}")
 _FIELDS = (
     "issuer",
     "tokenEndpoint",

@@ -1,5 +1,6 @@
 """One connection to the server: how it is opened, and what is said by it."""
 
+import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +13,7 @@ import pytds
 from keyturn.rotators.blocking import BlockingConnection
 from keyturn.rotators.logins import Login
 from keyturn.rotators.sqlserver.address import Address
-from keyturn.rotators.sqlserver.encryption import EncryptedTransport
+from keyturn.rotators.sqlserver.encryption import EncryptedTransport, Transport
 from keyturn.rotators.sqlserver.errors import translated
 from keyturn.rotators.sqlserver.passwords import text_of
 
@@ -20,6 +21,12 @@ Row = tuple[Any, ...]
 
 _GRACE: Final = 3.0
 """How many seconds the driver has to report that its own deadline has passed."""
+
+_ONE_ATTEMPT: Final = 0.01
+"""For so many seconds the driver would try again, or sleep, after most refusals of a login."""
+
+# What it logs below that are the texts of the server's errors, with the times that it takes.
+logging.getLogger("pytds").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +79,25 @@ class Connection:
         with translated(login=True):
             link = socket.create_connection((address.host, address.port), self._server.timeout)
             self._lever = link.dup()
-            self._driver = pytds.connect(
-                dsn=address.host,
-                port=address.port,
-                database=address.database,
-                user=login.username,
-                password=text_of(login.password),
-                autocommit=True,
-                timeout=self._server.timeout,
-                login_timeout=self._server.timeout,
-                disable_connect_retry=True,
-                sock=EncryptedTransport(link, context, address.host) if context else link,
-            )
+            try:
+                transport = (
+                    EncryptedTransport(link, context, address.host) if context else Transport(link)
+                )
+                self._driver = pytds.connect(
+                    dsn=address.host,
+                    port=address.port,
+                    database=address.database,
+                    user=login.username,
+                    password=text_of(login.password),
+                    autocommit=True,
+                    timeout=self._server.timeout,
+                    login_timeout=_ONE_ATTEMPT,
+                    disable_connect_retry=True,
+                    sock=transport,
+                )
+            except BaseException:
+                link.close()
+                raise
 
     def _cut(self) -> None:
         if self._lever is not None:

@@ -25,7 +25,42 @@ _LARGEST_PAYLOAD: Final = 4096 - 8
 _PIECE: Final = 65536
 
 
-class EncryptedTransport:
+class Transport:
+    """What the driver takes for its socket; the deadlines are those of `link`, and stay so.
+
+    The driver would set the deadline of its loop of retries, which is not wanted.
+    """
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+
+    def sendall(self, data: bytes | bytearray, flags: int = 0) -> None:
+        del flags
+        self._link.sendall(data)
+
+    def recv(self, size: int) -> bytes:
+        return self._link.recv(size)
+
+    def recv_into(self, buffer: bytearray | memoryview, size: int = 0, flags: int = 0) -> int:
+        del flags
+        piece = self.recv(size or len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def gettimeout(self) -> float | None:
+        return self._link.gettimeout()
+
+    def settimeout(self, timeout: float | None) -> None:
+        del timeout
+
+    def setsockopt(self, level: int, name: int, value: int) -> None:
+        self._link.setsockopt(level, name, value)
+
+    def close(self) -> None:
+        self._link.close()
+
+
+class EncryptedTransport(Transport):
     """What the driver takes for the socket of a server without encryption."""
 
     def __init__(self, link: socket.socket, context: ssl.SSLContext, host: str) -> None:
@@ -36,7 +71,7 @@ class EncryptedTransport:
             ssl.SSLCertVerificationError: it is not the server that is meant.
             OSError: it does not answer.
         """
-        self._link = link
+        super().__init__(link)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._for_driver = bytearray()
@@ -67,21 +102,6 @@ class EncryptedTransport:
                 if not received:
                     return b""
                 self._incoming.write(received)
-
-    def recv_into(self, buffer: bytearray | memoryview, size: int = 0, flags: int = 0) -> int:
-        del flags
-        piece = self.recv(size or len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def gettimeout(self) -> float | None:
-        return self._link.gettimeout()
-
-    def settimeout(self, timeout: float | None) -> None:
-        self._link.settimeout(timeout)
-
-    def close(self) -> None:
-        self._link.close()
 
     def _agree(self) -> None:
         self._link.sendall(_packet(_PRELOGIN, _prelogin(_ON)))

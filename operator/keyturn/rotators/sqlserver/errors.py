@@ -48,6 +48,10 @@ def translated(*, login: bool = False) -> Iterator[None]:
         raise TargetUnavailableError("the server's certificate cannot be verified") from None
     except pytds.DatabaseError as error:
         raise _of_driver(error, login=login) from None
+    except TimeoutError as error:
+        # So the driver ends its loop of retries; the cause is what it was told.
+        cause = error.__cause__ if isinstance(error.__cause__, pytds.DatabaseError) else None
+        raise _of_driver(cause or pytds.DatabaseError(""), login=login) from None
     except Exception as error:  # noqa: BLE001 - a hostile server makes the driver fail in any way
         raise TargetUnavailableError(
             f"the server does not answer, or makes no sense ({type(error).__name__})"

@@ -17,6 +17,7 @@ from keyturn.domain.errors import (
 )
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.rotation import Cause, Failure, Rotation, RotationSpec, Step
+from keyturn.domain.schedule import settled_anchor
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.kube.following import FollowedObject
 from keyturn.observability import failpoints
@@ -191,9 +192,14 @@ class Rotations:
         )
 
     async def _anchored(self, secret: Secret) -> Journal:
-        journal = await self._journal.journal(secret.id)
-        if journal.state is None and self._leadership.is_leading():
-            state = await self._journal.anchor(self._leadership.epoch, secret.id, self._clock())
+        journal, now = await self._journal.journal(secret.id), self._clock()
+        state = journal.state
+        # A clock that was far ahead left an anchor that nothing would come due after.
+        is_wrong = state is not None and settled_anchor(state.anchor, now) != state.anchor
+        if (state is None or is_wrong) and self._leadership.is_leading():
+            state = await self._journal.anchor(
+                self._leadership.epoch, secret.id, now, again=is_wrong
+            )
             journal = replace(journal, state=state)
         return journal
 

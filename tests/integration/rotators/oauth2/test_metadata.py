@@ -135,6 +135,7 @@ def test_each_url_is_checked(name: str, url: str) -> None:
         ({"issuer": "https://a.example/", "clientAuthentication": "tls_client_auth"}, "client"),
         ({"issuer": "https://a.example/", "scope": "a  b"}, "scope"),
         ({"issuer": "https://a.example/", "scope": 'a"b'}, "scope"),
+        ({"issuer": "https://a.example/", "scope": "a" * 50_000 + '"'}, "scope"),
         ({"issuer": "https://a.example/", "resource": "no uri"}, "resource"),
         (
             {"issuer": "https://a.example/", "revocationEndpoint": "https://a.example/"},

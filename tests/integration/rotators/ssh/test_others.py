@@ -49,7 +49,7 @@ class Meddled:
     """An SFTP client that lets somebody else change the file right before one of its acts."""
 
     def __init__(
-        self, sftp: asyncssh.SFTPClient, act: str, turn: int, change: Callable[[], None]
+        self, sftp: asyncssh.SFTPClient, act: str, turn: int, change: Callable[[], object]
     ) -> None:
         self._sftp, self._act, self._turn, self._change = sftp, act, turn, change
 
@@ -109,6 +109,19 @@ async def test_without_hard_links_it_is_not_lost_until_the_last_look(
             first = a_key(1)
             other.write(FOREIGN + b"\n" + line_of(first))
             await edit_while(other, first, "open", turn, change)
+
+
+async def test_a_file_that_comes_meanwhile_is_not_written_over(
+    server: Server, current: Credential
+) -> None:
+    file = server.file.with_name("second")
+    async with logged_in(server, current) as connection, connection.start_sftp_client() as sftp:
+        meddled: Any = Meddled(sftp, "rename", 1, lambda: file.write_bytes(b"# theirs\n"))
+        with pytest.raises(asyncssh.SFTPError):
+            await RemoteFile(meddled, ".ssh/second").change(lambda content: content + b"# ours\n")
+
+    assert file.read_bytes() == b"# theirs\n"
+    assert sorted(server.file.parent.iterdir()) == [server.file, file]
 
 
 async def test_twenty_five_open_sessions_outlive_two_rotations(

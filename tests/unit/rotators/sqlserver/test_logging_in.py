@@ -17,6 +17,7 @@ from keyturn.testing.rotators import order_of
 from servers.certificates import Authority, KeyPair
 from servers.tds_peer import TDSPeer
 
+UNAVAILABLE = TargetUnavailableError
 PASSWORD = "canary-of-the-login"
 
 
@@ -45,9 +46,8 @@ async def log_in(where: Target) -> None:
 async def test_the_server_refuses_a_credential(
     authority: Authority, certificate: KeyPair, number: int
 ) -> None:
-    with TDSPeer(certificate, number) as peer:
-        with pytest.raises(LoginRefusedError, match=str(number)):
-            await log_in(target(peer.port, authority.pem))
+    with TDSPeer(certificate, number) as peer, pytest.raises(LoginRefusedError, match=str(number)):
+        await log_in(target(peer.port, authority.pem))
 
     (login,) = peer.logins
     assert "orders".encode("utf-16-le") in login
@@ -57,9 +57,8 @@ async def test_the_server_refuses_a_credential(
 async def test_what_tells_nothing_of_the_credential_is_no_refusal(
     authority: Authority, certificate: KeyPair, number: int
 ) -> None:
-    with TDSPeer(certificate, number) as peer:
-        with pytest.raises(TargetUnavailableError):
-            await log_in(target(peer.port, authority.pem))
+    with TDSPeer(certificate, number) as peer, pytest.raises(UNAVAILABLE, match=str(number)):
+        await log_in(target(peer.port, authority.pem))
 
 
 async def test_a_server_of_another_authority_hears_no_login(
@@ -67,32 +66,34 @@ async def test_a_server_of_another_authority_hears_no_login(
 ) -> None:
     stranger = Authority.create(tmp_path_factory.mktemp("stranger"))
     for trusted in (stranger.pem, b""):
-        with TDSPeer(certificate) as peer:
-            with pytest.raises(TargetUnavailableError, match="certificate"):
-                await log_in(target(peer.port, trusted))
+        with (
+            TDSPeer(certificate) as peer,
+            pytest.raises(UNAVAILABLE, match="certificate"),
+        ):
+            await log_in(target(peer.port, trusted))
         assert peer.logins == []
 
 
 async def test_a_server_of_another_name_hears_no_login(authority: Authority) -> None:
-    with TDSPeer(authority.issue("elsewhere", ["db.example.org"])) as peer:
-        with pytest.raises(TargetUnavailableError, match="certificate"):
-            await log_in(target(peer.port, authority.pem))
+    with (
+        TDSPeer(authority.issue("elsewhere", ["db.example.org"])) as peer,
+        pytest.raises(UNAVAILABLE, match="certificate"),
+    ):
+        await log_in(target(peer.port, authority.pem))
 
     assert peer.logins == []
 
 
 async def test_a_server_without_tls_hears_no_login(authority: Authority) -> None:
-    with TDSPeer(None) as peer:
-        with pytest.raises(TargetUnavailableError, match="TLS"):
-            await log_in(target(peer.port, authority.pem))
+    with TDSPeer(None) as peer, pytest.raises(UNAVAILABLE, match="TLS"):
+        await log_in(target(peer.port, authority.pem))
 
     assert peer.logins == []
 
 
 async def test_without_tls_only_who_says_so(authority: Authority) -> None:
-    with TDSPeer(None) as peer:
-        with pytest.raises(TargetUnavailableError):
-            await log_in(target(peer.port, authority.pem, tls={"mode": "disable"}))
+    with TDSPeer(None) as peer, pytest.raises(TargetUnavailableError):
+        await log_in(target(peer.port, authority.pem, tls={"mode": "disable"}))
 
     assert len(peer.logins) == 1
 
@@ -106,6 +107,6 @@ async def test_nobody_that_may_log_in_makes_the_target_unavailable(
         own = target(peer.port, authority.pem)
         for where, count in ((own, 2), (replace(own, admin=values), 1)):
             peer.logins.clear()
-            with pytest.raises(TargetUnavailableError, match="refuses the login"):
+            with pytest.raises(UNAVAILABLE, match="refuses the login"):
                 await SQLServerRotator().session(where, order).__aenter__()
             assert len(peer.logins) == count
