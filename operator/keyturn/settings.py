@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keyturn.domain.errors import InvalidParameterError
 from keyturn.domain.payload import MAX_PAYLOAD_BYTES
+from keyturn.notifications.bodies import Format
 
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 OPERATOR_NAMESPACE = "keyturn-system"
@@ -30,6 +31,8 @@ class Settings:
     """The namespaces to watch; none: all."""
     workers: int = 16
     """How many secrets are reconciled at once."""
+    lease: str = "keyturn"
+    """The Lease in `namespace` by which operators agree which of them rotates."""
     rotations: int = 8
     """How many rotations are at work at once."""
     payload_limit: int = MAX_PAYLOAD_BYTES
@@ -40,6 +43,14 @@ class Settings:
     """0: a free port; below 0: not served."""
     log_level: str = "info"
     """debug, info, warning or error."""
+    events_url: str = ""
+    """Where the events of rotations are posted; none: nowhere."""
+    events_format: Format = Format.CLOUDEVENTS
+    """cloudevents, sns or eventbridge."""
+    events_ca_file: Path | None = None
+    """The certificates that the endpoint's must chain to; None: those of the system."""
+    events_key_file: Path | None = None
+    """The keys that the calls are signed by, one a line; None: they are not signed."""
     failpoint: str = ""
     """Where the process kills itself, for tests; see `keyturn.observability.failpoints`."""
 
@@ -67,6 +78,7 @@ class Settings:
         kubeconfig = values.get("KEYTURN_KUBECONFIG")
         key_file = values.get("KEYTURN_KEY_FILE")
         namespaces = values.get("KEYTURN_WATCH_NAMESPACES", "")
+        events_ca, events_key = (values.get(f"KEYTURN_EVENTS_{n}_FILE") for n in ("CA", "KEY"))
         return cls(
             data_dir=data_dir,
             socket=Path(values.get("KEYTURN_SOCKET") or data_dir / "run" / "keyturn.sock"),
@@ -75,6 +87,7 @@ class Settings:
             namespace=values.get("KEYTURN_NAMESPACE") or OPERATOR_NAMESPACE,
             watch_namespaces=tuple(n.strip() for n in namespaces.split(",") if n.strip()),
             workers=_number(values, "WORKERS", default=16, low=1, high=256),
+            lease=values.get("KEYTURN_LEASE") or "keyturn",
             rotations=_number(values, "ROTATIONS", default=8, low=1, high=256),
             payload_limit=_number(
                 values, "PAYLOAD_LIMIT", default=MAX_PAYLOAD_BYTES, low=1024, high=1024 * 1024
@@ -82,6 +95,10 @@ class Settings:
             health_address=values.get("KEYTURN_HEALTH_ADDRESS") or "127.0.0.1",
             health_port=_number(values, "HEALTH_PORT", default=8081, low=-1, high=65535),
             log_level=_level(values),
+            events_url=values.get("KEYTURN_EVENTS_URL", ""),
+            events_format=_format(values),
+            events_ca_file=Path(events_ca) if events_ca else None,
+            events_key_file=Path(events_key) if events_key else None,
             failpoint=values.get("KEYTURN_FAILPOINT", ""),
         )
 
@@ -100,3 +117,12 @@ def _level(values: Mapping[str, str]) -> str:
     if level not in ("debug", "info", "warning", "error"):
         raise InvalidParameterError("KEYTURN_LOG_LEVEL must be debug, info, warning or error")
     return level
+
+
+def _format(values: Mapping[str, str]) -> Format:
+    try:
+        return Format(values.get("KEYTURN_EVENTS_FORMAT", "").lower() or Format.CLOUDEVENTS)
+    except ValueError:
+        raise InvalidParameterError(
+            "KEYTURN_EVENTS_FORMAT must be cloudevents, sns or eventbridge"
+        ) from None

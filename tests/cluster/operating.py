@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -63,6 +64,8 @@ class OperatorProcess:
             "KEYTURN_SOCKET": str(self.socket),
             "KEYTURN_KUBECONFIG": str(self._kubeconfig),
             "KEYTURN_HEALTH_PORT": "0",
+            # Operators with stores of their own share a cluster in the tests.
+            "KEYTURN_LEASE": f"keyturn-{sha256(str(self.data_dir).encode()).hexdigest()[:12]}",
             "KEYTURN_LOG_LEVEL": "debug",
             "TMPDIR": str(self._temporary),
             **self._environment,

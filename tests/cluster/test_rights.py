@@ -46,8 +46,7 @@ EVERYWHERE: set[Row] = {
 AT_HOME: set[Row] = {
     *EVERYWHERE,
     *rows("", "secrets", "get", "keyturn-default-key"),
-    *rows("coordination.k8s.io", "leases", "get update patch", "keyturn"),
-    *rows("coordination.k8s.io", "leases", "create"),
+    *rows("coordination.k8s.io", "leases", "get create update"),
 }
 
 WHERE_JOBS_RUN: set[Row] = {
@@ -186,7 +185,7 @@ def test_the_operator_runs_jobs_in_one_namespace_only(operator: Apiserver) -> No
 
 def test_the_operator_has_one_lease(operator: Apiserver) -> None:
     assert operator.may("update", "leases.coordination.k8s.io", "keyturn-system", "keyturn")
-    assert not operator.may("update", "leases.coordination.k8s.io", "keyturn-system", "other")
+    assert not operator.may("update", "leases.coordination.k8s.io", "default", "keyturn")
     assert not operator.may("create", "leases.coordination.k8s.io", "default")
 
 

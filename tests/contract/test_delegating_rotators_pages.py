@@ -13,12 +13,12 @@ from keyturn.domain.errors import InvalidParameterError
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.rotation import Strategy
 from keyturn.domain.rotation_job import REFUSED_EXIT_CODE, JobResult, RotationJob
+from keyturn.domain.webhook_signature import LEAST_KEY_BYTES
 from keyturn.kube.job_bodies import ACT, KEPT_SECONDS
 from keyturn.rotators.delegation import FIELDS
 from keyturn.rotators.interface import Credential, Rotator, Target
 from keyturn.rotators.job.pod import DEFAULT_DEADLINE, MAX_DEADLINE
 from keyturn.rotators.job.rotator import JobRotator
-from keyturn.rotators.webhook.delivery import LEAST_KEY_BYTES
 from keyturn.rotators.webhook.rotator import WebhookRotator
 from keyturn.testing.rotators import order_of
 

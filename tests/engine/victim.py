@@ -77,6 +77,17 @@ class Importing:
         """Nothing can contradict the store here."""
 
 
+class HeldLease:
+    """A lease that nobody else wants."""
+
+    def __init__(self) -> None:
+        self.held, self.lost = asyncio.Event(), asyncio.Event()
+        self.held.set()
+
+    def may_act(self) -> bool:
+        return True
+
+
 class GivenAim(Aiming):
     """Aims at the target that the job names, instead of one that the cluster does."""
 
@@ -162,7 +173,7 @@ class Engine:
             vault.keys.fingerprint,
             lambda *_: None,
         )
-        leadership = Leadership(vault.store.rotations, lambda: True)
+        leadership = Leadership(vault.store.rotations, HeldLease())
         aiming, pending = (
             GivenAim(job),
             PendingVersions(vault.versions, sourcing, vault.keys.fingerprint),
@@ -177,6 +188,7 @@ class Engine:
             leadership=leadership,
             view_of=lambda _: cast("Any", None),
             channels=channels,
+            told=lambda: None,
             clock=now,
         )
         pool, calendar = RotationPool(4), Calendar(now)

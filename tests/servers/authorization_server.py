@@ -104,10 +104,9 @@ class Token(TokenMixin):
         return int(self.ends - time.time())
 
     def is_expired(self) -> bool:
-        return False
-
-    def is_revoked(self) -> bool:
         return self.revoked
+
+    is_revoked = is_expired
 
 
 class Request(OAuth2Request):
@@ -152,8 +151,8 @@ class Server(AuthorizationServer):
         old: Token = request.refresh_token
         ends = time.time() + (self.settings.expires_in or 3600)
         refresh = token.get("refresh_token", old.refresh_token)
-        made = Token(old.client_id, old.grant, old.scope, token["access_token"], refresh, ends)
-        self.tokens.append(made)
+        access: str = token["access_token"]
+        self.tokens.append(Token(old.client_id, old.grant, old.scope, access, refresh, ends))
 
     def send_signal(self, name: str, *_: Any, **__: Any) -> None: ...
 
@@ -179,9 +178,9 @@ class Server(AuthorizationServer):
         """Tell whether the resource is open to the access token of a request."""
         _, _, text = request.headers.get("Authorization", "").partition("Bearer ")
         found = self.find(text)
-        if found is None or found.access_token != text:
+        if found is None or found.access_token != text or found.revoked:
             return False
-        return found.ends > time.time() and not found.revoked
+        return found.ends > time.time()
 
     def metadata(self) -> dict[str, Any]:
         found = {
@@ -293,7 +292,7 @@ def _respond(server: Server, name: str, request: Request) -> web.Response:
             return web.Response(status=404)
 
 
-def _obey(server: Server, order: dict[str, Any]) -> Any:
+def _obey(server: Server, order: Any) -> Any:
     match order:
         case {"settings": settings}:
             server.settings = Settings(**settings)
@@ -345,7 +344,7 @@ class Running:
 
     port: int
     process: subprocess.Popen[str] = field(repr=False)
-    secret: str = field(default="s3cr+t /:%&", repr=False)
+    secret: str = "s3cr+t /:%&"
 
     @property
     def issuer(self) -> str:

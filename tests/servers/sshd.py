@@ -33,7 +33,7 @@ PidFile none
 LogLevel DEBUG1
 AuthorizedKeysFile {homes}/%u/.ssh/authorized_keys
 StrictModes no
-UsePAM no
+UsePAM {pam}
 PermitRootLogin prohibit-password
 PasswordAuthentication yes
 KbdInteractiveAuthentication yes
@@ -77,6 +77,7 @@ class Server:
 
     def write(self, content: bytes) -> None:
         """Lay down the user's file anew, in a folder as OpenSSH likes it."""
+        self.file.parent.chmod(0o700)
         shutil.rmtree(self.file.parent)
         make_folder(self.file.parent)
         self.file.write_bytes(content)
@@ -125,7 +126,13 @@ def _configure(folder: Path, port: int, more: Iterable[str], sftp: str) -> None:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     (folder / "sshd_config").write_text(
         _CONFIG.format(
-            port=port, folder=folder, homes=folder / "homes", more="\n".join(more), sftp=sftp
+            port=port,
+            folder=folder,
+            homes=folder / "homes",
+            sftp=sftp,
+            # Without PAM sshd reads /etc/shadow; who may not read it has all accounts locked.
+            pam="no" if _IS_ROOT else "yes",
+            more="\n".join(more),
         )
     )
 

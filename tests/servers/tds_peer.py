@@ -24,6 +24,8 @@ class TDSPeer:
 
     certificate: KeyPair | None
     number: int = 18456
+    route: int = 0
+    """A port of loopback to send clients to, instead of a refusal."""
 
     logins: list[bytes] = field(init=False, default_factory=list)
     port: int = field(init=False)
@@ -84,7 +86,7 @@ class TDSPeer:
                 break
             except ssl.SSLWantReadError:
                 incoming.write(link.recv(65536))
-        tls.write(_packet(_REPLY, _error(self.number)))
+        tls.write(_packet(_REPLY, _route(self.route) if self.route else _error(self.number)))
         link.sendall(outgoing.read())
         link.recv(65536)
 
@@ -117,3 +119,18 @@ def _error(number: int) -> bytes:
     text = "refused".encode("utf-16-le")
     body = struct.pack("<iBBH", number, 1, 14, len(text) // 2) + text + b"\0\0" + bytes(4)
     return b"\xaa" + struct.pack("<H", len(body)) + body + b"\xfd" + struct.pack("<HHQ", 2, 0, 0)
+
+
+def _route(port: int) -> bytes:
+    server = "127.0.0.1".encode("utf-16-le")
+    there = struct.pack("<BHH", 0, port, len(server) // 2) + server
+    change = b"\x14" + struct.pack("<H", len(there)) + there + b"\0\0"
+    name = "peer".encode("utf-16-le")
+    login = b"\x01\x74\0\0\x04" + bytes([len(name) // 2]) + name + b"\x10\0\0\0"
+    return b"".join(
+        [
+            b"\xe3" + struct.pack("<H", len(change)) + change,
+            b"\xad" + struct.pack("<H", len(login)) + login,
+            b"\xfd" + struct.pack("<HHQ", 0, 0, 0),
+        ]
+    )

@@ -1,6 +1,5 @@
 """The composition root: settings in, a running operator out. It opens and closes everything."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +12,7 @@ from keyturn.api.server import serving
 from keyturn.bootstrap.assembling import Running, operations_of, started
 from keyturn.bootstrap.vault import default_key, now, patiently, unlock
 from keyturn.crypto.local_key import to_text
-from keyturn.domain.errors import KeyMissingError, UnavailableError
+from keyturn.domain.errors import KeyMissingError, LeadershipLostError, UnavailableError
 from keyturn.kube.client import KubeClient
 from keyturn.kube.connection import Connection
 from keyturn.kube.facts import ClusterFacts
@@ -69,7 +68,8 @@ async def run(settings: Settings) -> None:
         await stack.enter_async_context(serving(settings.socket, served))
         await here.operator.listed()
         logger.info("all resources are listed; the operator is at work")
-        await asyncio.get_running_loop().create_future()
+        await here.replaced.wait()
+        raise LeadershipLostError("another operator has taken over; this one ends")
 
 
 @asynccontextmanager

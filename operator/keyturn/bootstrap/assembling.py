@@ -1,5 +1,6 @@
 """Puts a running operator together from its parts."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -50,6 +51,8 @@ class Running:
     operations: Operations
     operator: Operator
     key: LocalKey
+    replaced: asyncio.Event
+    """Set when another operator has taken over."""
 
 
 class _News:
@@ -96,7 +99,7 @@ async def started(
     )
     events = KubernetesEvents(kube, instance=f"keyturn-{os.getpid()}")
     around = Around(sourcing, projecting.view, following, queue.put, events)
-    rotating = await rotating_of(settings, vault, kube, facts, around)
+    rotating = await rotating_of(stack, settings, vault, kube, facts, around)
     news.first = rotating.rotations.news
     reconciler = Reconciler(
         resources,
@@ -130,7 +133,7 @@ async def started(
     workers = Workers(queue, reconciler, settings.workers)
     tasks = {"scheduler": scheduler.run, "purging": Purging(lifecycle).run, **rotating.tasks}
     await stack.enter_async_context(operator.running(kopf, workers, tasks))
-    return Running(operations, operator, vault.key)
+    return Running(operations, operator, vault.key, rotating.leadership.lost)
 
 
 def _projecting(

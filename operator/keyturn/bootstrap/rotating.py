@@ -1,6 +1,10 @@
 """Puts the rotation engine together."""
 
+import os
+import secrets
+import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,12 +16,15 @@ from keyturn.kube.facts import ClusterFacts
 from keyturn.kube.following import Following
 from keyturn.kube.jobs import Jobs
 from keyturn.kube.kubernetes_events import KubernetesEvents
+from keyturn.kube.leases import Leases
 from keyturn.kube.rotators import Rotators
+from keyturn.notifications.sink import Endpoint, EventSink
 from keyturn.rotators.catalogue import Catalogue
 from keyturn.services.calendar import Calendar
 from keyturn.services.rotation.aiming import Aiming
 from keyturn.services.rotation.delivering import Deliver, Delivering
 from keyturn.services.rotation.leadership import Leadership
+from keyturn.services.rotation.leading import Leading
 from keyturn.services.rotation.pending import PendingVersions
 from keyturn.services.rotation.performing import Performing
 from keyturn.services.rotation.pool import RotationPool
@@ -49,15 +56,26 @@ class Rotating:
 
 
 async def rotating_of(
-    settings: Settings, vault: Vault, kube: KubeClient, facts: ClusterFacts, around: Around
+    stack: AsyncExitStack,
+    settings: Settings,
+    vault: Vault,
+    kube: KubeClient,
+    facts: ClusterFacts,
+    around: Around,
 ) -> Rotating:
     """Take the epoch of the store, and assemble what rotates."""
     journal = vault.store.rotations
     deliveries: dict[Channel, Deliver] = {Channel.CLUSTER: around.events.post_rotation}
+    if settings.events_url:
+        sink = _sink(settings, vault)
+        stack.push_async_callback(sink.close)
+        deliveries[Channel.SINK] = sink.deliver
     channels = tuple(deliveries)
-    delivering = Delivering(journal, deliveries)
-    leadership = Leadership(journal, lambda: True)
-    await leadership.take()
+    delivering = Delivering(journal, deliveries, clock=now)
+    leases = Leases(kube, settings.namespace, settings.lease)
+    holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    leading = Leading(leases, holder, str(vault.identity.store_id))
+    leadership = Leadership(journal, leading)
     rotators = Rotators(
         kube,
         author_checked=facts.author_checked,
@@ -75,6 +93,7 @@ async def rotating_of(
         leadership=leadership,
         view_of=around.view_of,
         channels=channels,
+        told=delivering.poke,
         clock=now,
     )
     pool, calendar = RotationPool(settings.rotations), Calendar(now)
@@ -93,5 +112,25 @@ async def rotating_of(
         told=delivering.poke,
         clock=now,
     )
-    tasks = {"rotations": pool.run, "calendar": calendar.run, "events": delivering.run}
+
+    async def lead() -> None:
+        await leadership.lead(rotations.look_at_all)
+
+    tasks = {
+        "lease": leading.run,
+        "leadership": lead,
+        "rotations": pool.run,
+        "calendar": calendar.run,
+        "events": delivering.run,
+    }
     return Rotating(rotations, leadership, tasks)
+
+
+def _sink(settings: Settings, vault: Vault) -> EventSink:
+    endpoint = Endpoint(
+        settings.events_url,
+        settings.events_format,
+        ca_file=settings.events_ca_file,
+        key_file=settings.events_key_file,
+    )
+    return EventSink(endpoint, vault.identity.cluster_uid)

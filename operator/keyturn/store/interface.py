@@ -14,6 +14,7 @@ from uuid import UUID
 from keyturn.domain.recovery import Retention
 from keyturn.domain.secret import Claim, Projected, Secret, SecretName
 from keyturn.domain.version import SealedVersion
+from keyturn.store.journal import RotationJournal
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class Attachment:
 
 class SecretStore(Protocol):
     """Keeps secrets. All times are given by the caller, in UTC."""
+
+    @property
+    def rotations(self) -> RotationJournal:
+        """The journal of the rotations, in the same store."""
 
     async def identity(self) -> StoreIdentity: ...
 

@@ -19,6 +19,8 @@ from keyturn.domain.errors import StoreUnavailableError
 from keyturn.store.interface import SecretStore
 from keyturn.testing.store_identity import IdentityPromises, Opener
 from keyturn.testing.store_recovery import RecoveryPromises
+from keyturn.testing.store_rotation_ends import RotationEndPromises
+from keyturn.testing.store_rotations import RotationPromises
 from keyturn.testing.store_samples import NOW, a_secret, a_version, add, an_attachment, numbers
 from keyturn.testing.store_targets import TargetPromises
 from keyturn.testing.store_versions import VersionPromises
@@ -26,7 +28,14 @@ from keyturn.testing.store_versions import VersionPromises
 CALLERS = 1000
 
 
-class StoreContract(IdentityPromises, VersionPromises, TargetPromises, RecoveryPromises):
+class StoreContract(
+    IdentityPromises,
+    VersionPromises,
+    TargetPromises,
+    RecoveryPromises,
+    RotationPromises,
+    RotationEndPromises,
+):
     """The promises of `SecretStore`."""
 
     @pytest.fixture

@@ -1,5 +1,6 @@
 """One connection with a Redis server; its errors become ours here."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -114,6 +115,8 @@ async def connected(place: Place) -> AsyncIterator[Server]:
     finally:
         with suppress(RedisError, OSError, TimeoutError):
             await connection.disconnect()
+        # asyncio closes the socket of a TLS handshake that failed in its next turn.
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -95,6 +95,7 @@ class Connection:
                     disable_connect_retry=True,
                     sock=transport,
                 )
+                transport.is_logged_in = True
             except BaseException:
                 link.close()
                 raise

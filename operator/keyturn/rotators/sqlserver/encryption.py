@@ -9,6 +9,7 @@ through TLS that was verified before. The layout is that of [MS-TDS] 2.2.6.5 and
 import socket
 import ssl
 import struct
+import sys
 from typing import Final
 
 from keyturn.domain.errors import TargetUnavailableError
@@ -30,6 +31,9 @@ class Transport:
 
     The driver would set the deadline of its loop of retries, which is not wanted.
     """
+
+    is_logged_in = False
+    """Whoever uses it sets this after the login."""
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
@@ -57,7 +61,15 @@ class Transport:
         self._link.setsockopt(level, name, value)
 
     def close(self) -> None:
+        """Close the socket.
+
+        Raises:
+            TargetUnavailableError: the driver is about to follow the server to another one, where
+                it would log in by a connection of its own, without TLS.
+        """
         self._link.close()
+        if not self.is_logged_in and sys.exception() is None:
+            raise TargetUnavailableError("the server sends its clients to another one")
 
 
 class EncryptedTransport(Transport):

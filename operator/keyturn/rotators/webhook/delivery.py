@@ -3,10 +3,6 @@
 The contract is docs/rotators-webhook.md with docs/webhook-rotator.openapi.yaml.
 """
 
-import base64
-import binascii
-import hashlib
-import hmac
 import json
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
@@ -14,12 +10,9 @@ from typing import Any, NamedTuple
 
 from keyturn.domain.errors import InvalidParameterError
 from keyturn.domain.payload import SecretValue
+from keyturn.domain.webhook_signature import signed_headers
 from keyturn.rotators.interface import Credential
 
-LEAST_KEY_BYTES = 24
-"""The Standard Webhooks specification asks for a key of 24 to 64 bytes."""
-
-_KEY_PREFIX = b"whsec_"
 _ESCAPED = tuple(
     json.dumps(chr(byte))[1:-1].encode() if chr(byte).isascii() else bytes([byte])
     for byte in range(256)
@@ -49,17 +42,11 @@ def deliver(
     """
     body = write_body(head, parts)
     try:
-        signatures = [sign(key, head["id"], timestamp, body) for key in keys]
+        signed = signed_headers(keys, head["id"], timestamp, body.reveal())
     except InvalidParameterError:
         body.zero()
         raise
-    headers = {
-        "Content-Type": "application/json",
-        "webhook-id": head["id"],
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join(signatures),
-    }
-    return Delivery(headers, body)
+    return Delivery({"Content-Type": "application/json", **signed}, body)
 
 
 def write_body(head: Mapping[str, Any], parts: Mapping[str, Part]) -> SecretValue:
@@ -76,36 +63,6 @@ def write_body(head: Mapping[str, Any], parts: Mapping[str, Part]) -> SecretValu
         pieces.append(b"]")
     pieces.append(b"}")
     return _joined(pieces)
-
-
-def sign(key: SecretValue, delivery_id: str, timestamp: int, body: SecretValue) -> str:
-    """Sign as the Standard Webhooks specification says, with its symmetric scheme v1.
-
-    Raises:
-        InvalidParameterError: the key is too short, or no base64 where it says to be.
-    """
-    used = _key(key)
-    digest = hmac.new(used, f"{delivery_id}.{timestamp}.".encode(), hashlib.sha256)
-    used[:] = bytes(len(used))
-    digest.update(body.reveal())
-    return f"v1,{base64.b64encode(digest.digest()).decode()}"
-
-
-def _key(key: SecretValue) -> bytearray:
-    written = bytearray(key.reveal())
-    if written.startswith(_KEY_PREFIX):
-        try:
-            written = bytearray(binascii.a2b_base64(written[len(_KEY_PREFIX) :], strict_mode=True))
-        except binascii.Error:
-            raise InvalidParameterError(
-                "the signing key begins with whsec_, but what follows is no base64"
-            ) from None
-    if len(written) < LEAST_KEY_BYTES:
-        raise InvalidParameterError(
-            f"the signing key is shorter than {LEAST_KEY_BYTES} bytes; make one, for example by "
-            "generate: {base64: {bytes: 32}}"
-        )
-    return written
 
 
 def _credential(credential: Credential) -> list[bytes | bytearray]:

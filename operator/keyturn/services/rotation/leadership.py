@@ -3,26 +3,52 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
-from keyturn.domain.errors import LeadershipLostError, UnavailableError
+from keyturn.domain.errors import KeyturnError, LeadershipLostError, UnavailableError
 from keyturn.store.journal import RotationJournal
 
 logger = logging.getLogger(__name__)
+
+PAUSE = 1.0
+
+
+class Lease(Protocol):
+    """What is asked of the lease; see `leading`."""
+
+    held: asyncio.Event
+    lost: asyncio.Event
+
+    def may_act(self) -> bool: ...
 
 
 class Leadership:
     """The epoch of this operator.
 
-    `may_act` tells whether the lease that others look at is held beyond doubt. It is asked before
-    each rotation; the epoch in each write is what keeps one that lost it from doing harm.
+    The lease is asked before each rotation; the epoch in each write is what keeps an operator that
+    lost it from doing harm.
     """
 
-    def __init__(self, journal: RotationJournal, may_act: Callable[[], bool]) -> None:
+    def __init__(self, journal: RotationJournal, lease: Lease) -> None:
         self._journal = journal
-        self._may_act = may_act
+        self._lease = lease
         self._epoch: int | None = None
         self.lost = asyncio.Event()
         """Set when another operator took over; nothing but a new process may try again."""
+
+    async def lead(self, begin: Callable[[], None]) -> None:
+        """Wait for the lease, take the epoch, and call `begin`; then wait until it is lost."""
+        await self._lease.held.wait()
+        while self._epoch is None:
+            try:
+                await self.take()
+            except KeyturnError as error:
+                logger.warning("the epoch cannot be taken yet: %s", error.message)
+                await asyncio.sleep(PAUSE)
+        begin()
+        await self._lease.lost.wait()
+        self.lose()
+        await asyncio.get_running_loop().create_future()
 
     async def take(self) -> None:
         """Take the next epoch of the store; from now on the writes of others are refused."""
@@ -30,7 +56,7 @@ class Leadership:
         logger.info("rotating with the epoch %d", self._epoch)
 
     def is_leading(self) -> bool:
-        return self._epoch is not None and not self.lost.is_set() and self._may_act()
+        return self._epoch is not None and not self.lost.is_set() and self._lease.may_act()
 
     @property
     def epoch(self) -> int:

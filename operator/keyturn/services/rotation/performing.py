@@ -73,6 +73,7 @@ class Performing:
         leadership: Leadership,
         view_of: Callable[[str], NativeView],
         channels: Collection[Channel],
+        told: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._store = store
@@ -83,6 +84,7 @@ class Performing:
         self._leadership = leadership
         self._view_of = view_of
         self._channels = tuple(channels)
+        self._told = told
         self._clock = clock
 
     async def perform(self, turn: Turn) -> None:
@@ -155,6 +157,8 @@ class Performing:
         failpoints.reach("before.createPending")
         await self._journal.begin(self._leadership.epoch, beginning)
         failpoints.reach("after.createPending")
+        # What follows may take minutes, and that it began is news now.
+        self._told()
         logger.info("rotation of %s began (%s)", secret.name, wanted.cause)
 
     async def _issue(

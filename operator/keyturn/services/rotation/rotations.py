@@ -122,6 +122,11 @@ class Rotations:
         if name in self._known:
             self._known[name].is_urgent = True
 
+    def look_at_all(self) -> None:
+        """Let each secret that is rotated be looked at: this operator leads from now on."""
+        for name in tuple(self._known):
+            self._changed(name)
+
     def forget(self, name: SecretName) -> None:
         """Forget a ManagedSecret that is gone, or is not rotated any more."""
         if self._known.pop(name, None) is not None:

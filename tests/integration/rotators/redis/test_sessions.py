@@ -116,7 +116,7 @@ async def test_a_certificate_of_another_host_is_not_trusted(tmp_path: Path) -> N
 async def test_plain_text_is_not_spoken_where_tls_is_wanted(valkey_server: RedisServer) -> None:
     site = RedisSite(valkey_server)
     order = await begun(site, Strategy.SINGLE_USER)
-    wanting = target_of(valkey_server, tls={"mode": "verifyFull"})
+    wanting = replace(target_of(valkey_server, tls={"mode": "verifyFull"}), timeout=1.0)
 
     with pytest.raises(TargetUnavailableError):
         async with opened(wanting, order):

@@ -1,12 +1,15 @@
-"""The parameters of the MySQL rotator."""
+"""The parameters of the MySQL rotator, and the names that it takes."""
 
 from typing import Any
 
 import pytest
 
-from keyturn.domain.errors import InvalidParameterError
+from keyturn.domain.errors import InvalidParameterError, TargetRefusedError
+from keyturn.domain.payload import SecretValue
+from keyturn.rotators.interface import Credential
 from keyturn.rotators.mysql.address import Address
 from keyturn.rotators.mysql.rotator import MySQLRotator
+from keyturn.rotators.mysql.session import lock_name, login_of
 
 
 def test_what_is_left_out_has_a_default() -> None:
@@ -60,3 +63,19 @@ def test_the_length_of_a_user_name_is_that_of_the_dialect(dialect: str | None, l
     traits = MySQLRotator().traits({"host": "db", "dialect": dialect})
 
     assert traits.username_limit == limit
+
+
+@pytest.mark.parametrize("name", ["a ", "'a'", "'", "", "a\n"])
+def test_a_name_that_the_server_takes_for_another_one_is_refused(name: str) -> None:
+    values = {"username": SecretValue(name.encode()), "password": SecretValue(b"x")}
+
+    with pytest.raises(TargetRefusedError):
+        login_of(Credential(1, values))
+
+
+def test_each_account_has_a_lock_of_its_own() -> None:
+    names = {lock_name("a", "%"), lock_name("A", "%"), lock_name("a", "10.%"), lock_name("a%", "")}
+
+    assert len(names) == 4
+    assert all(len(name) <= 64 for name in names)
+    assert lock_name("a", "LOCALHOST") == lock_name("a", "localhost")

@@ -23,10 +23,11 @@ from keyturn.rotators.oracle.session import OracleSession
 from keyturn.testing.rotators import alternate, order_of
 
 WRITTEN = {"host": "ora", "serviceName": "pdb1"}
+NEW = "It's;New"
 USERS = ("USERS", "TEMP", "DEFAULT")
 
 
-def credential(version: int, username: str = "app", password: str = "It's;New") -> Credential:
+def credential(version: int, username: str = "app", password: str = NEW) -> Credential:
     values = {"username": username, "password": password}
     return Credential(version, {name: SecretValue(it.encode()) for name, it in values.items()})
 
@@ -121,9 +122,6 @@ async def test_a_clone_is_made_locked_and_let_in_at_the_end() -> None:
             ("dba_ts_quotas", "APP"): [("USERS", -1), ("INDX", 1024)],
         }
     )
-    # A clone that is made has what the database gives to a new user.
-    clone = {"APP_CLONE": [("SYSTEM", "TEMP", "DEFAULT")]}
-    recording.answers = {**recording.answers, ("dba_users", "none"): clone["APP_CLONE"]}
     alternating = session(recording, Strategy.ALTERNATING_USERS)
 
     with pytest.raises(TargetRefusedError, match="no user"):
@@ -133,7 +131,9 @@ async def test_a_clone_is_made_locked_and_let_in_at_the_end() -> None:
     assert created.endswith('" ACCOUNT LOCK')
     assert "New" not in created
 
-    recording.answers = {**recording.answers, ("dba_users", "APP_CLONE"): clone["APP_CLONE"]}
+    # Now it is there, with what the database gives to a new user.
+    made = {("dba_users", "APP_CLONE"): [("SYSTEM", "TEMP", "DEFAULT")]}
+    recording.answers = {**recording.answers, **made}
     await alternating.set(alternate(credential(2), "app", "_CLONE"))
 
     assert recording.said == [

@@ -110,3 +110,17 @@ async def test_nobody_that_may_log_in_makes_the_target_unavailable(
             with pytest.raises(UNAVAILABLE, match="refuses the login"):
                 await SQLServerRotator().session(where, order).__aenter__()
             assert len(peer.logins) == count
+
+
+async def test_nobody_is_followed_to_another_server(
+    authority: Authority, certificate: KeyPair
+) -> None:
+    with (
+        TDSPeer(None) as elsewhere,
+        TDSPeer(certificate, route=elsewhere.port) as peer,
+        pytest.raises(UNAVAILABLE, match="another one"),
+    ):
+        await log_in(target(peer.port, authority.pem))
+
+    assert len(peer.logins) == 1
+    assert elsewhere.logins == []

@@ -137,7 +137,7 @@ async def test_a_clone_is_made_shut_and_let_in_at_the_end() -> None:
 
 async def test_contained_users_are_users() -> None:
     recording = Recording({("authentication_type = 2", "o]'x"): [("o]'x", "app")]})
-    contained = {"contained": True, "database": "shop"}
+    contained: dict[str, Any] = {"contained": True, "database": "shop"}
 
     await session(recording, Strategy.ALTERNATING_USERS, **contained).set(
         credential(2, username="o_clone")

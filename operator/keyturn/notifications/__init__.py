@@ -1,0 +1,1 @@
+"""What the outside is told of rotations over HTTP; docs/events.md is the contract."""
