@@ -14,7 +14,7 @@ WORKERS ?= 3
 
 export PYTHONPATH := $(CURDIR)/controlplane
 
-.PHONY: help demo test bench control-plane check lint types format docs clean venv
+.PHONY: help demo test bench control-plane servers check lint types format docs clean venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ help: ## Show this list
 demo: $(STAMP) ## Show what Keyturn does on a real control plane (KEEP=1 leaves it running)
 	$(BIN)/keyturn demo $(if $(KEEP),--keep)
 
-test: $(STAMP) control-plane ## Run every test (ARGS="-k word" goes to pytest)
+test: $(STAMP) control-plane servers ## Run every test (ARGS="-k word" goes to pytest)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 bench: $(STAMP) control-plane ## Measure throughput, latency and writes (ARGS go to the benchmark)
@@ -30,6 +30,9 @@ bench: $(STAMP) control-plane ## Measure throughput, latency and writes (ARGS go
 
 control-plane: $(STAMP) ## Find or build etcd, kube-apiserver, kube-controller-manager and kubectl
 	@$(BIN)/python -m keyturn_controlplane build
+
+servers: ## Install the databases and other servers that the tests start
+	@.ci/servers
 
 check: lint types test ## Do what CI does
 

@@ -1,6 +1,7 @@
 """Measure the operator on a real control plane: made and synced, latency, writes, restart.
 
-Run it by `make bench`, or `make bench ARGS="500 2000"` for other numbers of ManagedSecrets.
+Run it by `make bench`, or `make bench ARGS="500 2000"` for other numbers of ManagedSecrets, or
+`make bench ARGS="rotations 1000"` for rotations that are due at the same minute.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measuring import OperatorUnderTest, Sample, Writes, percentile
+from bench.rotation import due
 from bench.workload import Workload
 from keyturn_controlplane.binaries import find_or_build
 from keyturn_controlplane.cluster import ControlPlane
@@ -42,7 +44,7 @@ async def _burst(control_plane: ControlPlane, size: int, folder: Path) -> dict[s
         async with Workload(control_plane, "bench") as workload:
             before, cpu = Writes.of(control_plane), operator.cpu_seconds()
             samples, elapsed = await workload.create(size)
-            await workload.all_ready(size)
+            await workload.all_have(size, version=1)
             writes = (Writes.of(control_plane) - before).per(size)
             used = (operator.cpu_seconds() - cpu) / size * 1000
         row = {
@@ -94,9 +96,14 @@ def _latencies(samples: Sequence[Sample]) -> dict[str, float]:
 
 def main(arguments: Sequence[str]) -> None:
     """Print one JSON line for each run; each begins with a control plane of its own."""
-    sizes = [int(argument) for argument in arguments] or list(DEFAULT_SIZES)
     folder = Path(tempfile.mkdtemp(prefix="keyturn-bench-"))
     try:
+        if arguments[:1] == ["rotations"]:
+            with _control_plane() as control_plane:
+                row = asyncio.run(due(control_plane, int(arguments[1]), folder / "due"))
+                sys.stdout.write(json.dumps(row) + "\n")
+            return
+        sizes = [int(argument) for argument in arguments] or list(DEFAULT_SIZES)
         with _control_plane() as control_plane:
             bare = asyncio.run(_bare(control_plane))
             sys.stdout.write(json.dumps(bare) + "\n")

@@ -137,6 +137,10 @@ class OperatorUnderTest:
             self._process.wait(timeout=60)
             self._process = None
 
+    @property
+    def log(self) -> str:
+        return self._log.read_text(encoding="utf-8")
+
     def cpu_seconds(self) -> float:
         """User and system time of all its threads."""
         fields = self._stat("stat").rpartition(")")[2].split()

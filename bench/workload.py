@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ class Workload:
         self._seen: dict[str, float] = {}
         self._news = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
+        self._rotation: Mapping[str, Any] | None = None
 
     async def __aenter__(self) -> Self:
         await self._kube.__aenter__()
@@ -48,8 +50,11 @@ class Workload:
             self._watch.cancel()
         await self._kube.__aexit__(kind, error, traceback)
 
-    async def create(self, count: int) -> tuple[list[Sample], float]:
+    async def create(
+        self, count: int, rotation: Mapping[str, Any] | None = None
+    ) -> tuple[list[Sample], float]:
         """Create so many at once; return the samples and the seconds until the last Secret."""
+        self._rotation = rotation
         began = time.perf_counter()
         names = iter([f"secret-{number:05}" for number in range(count)])
 
@@ -90,14 +95,14 @@ class Workload:
         await self._all_seen()
         return self._samples()
 
-    async def all_ready(self, count: int) -> None:
-        """Wait until every status says that its Secret is in sync."""
+    async def all_have(self, count: int, *, version: int, pause: float = 0.5) -> None:
+        """Wait until so many statuses say that this version is current."""
         while True:
             answer = await self._kube.request("GET", collection(self._namespace))
-            ready = [r for r in answer["items"] if r.get("status", {}).get("currentVersion") == 1]
-            if len(ready) == count:
+            statuses = [resource.get("status", {}) for resource in answer["items"]]
+            if sum(status.get("currentVersion") == version for status in statuses) == count:
                 return
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(pause)
 
     async def _create(self, name: str) -> None:
         body: dict[str, Any] = {
@@ -108,7 +113,8 @@ class Workload:
                 "data": [
                     {"key": "username", "value": "orders"},
                     {"key": "password", "generate": {"password": {"length": 32}}},
-                ]
+                ],
+                **({"rotation": self._rotation} if self._rotation else {}),
             },
         }
         self._sent[name] = time.perf_counter()

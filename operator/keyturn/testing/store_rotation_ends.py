@@ -162,9 +162,10 @@ class RotationEndPromises:
     async def test_the_newest_rotations_are_remembered(
         self, store: SecretStore, epoch: int, secret: Secret, reopen: Opener
     ) -> None:
-        made = []
-        for _ in range(KEPT_ROTATIONS + 2):
-            made.append(await rotated(store, epoch, await store.get(secret.id)))
+        made = [
+            await rotated(store, epoch, await store.get(secret.id))
+            for _ in range(KEPT_ROTATIONS + 2)
+        ]
         made.append(await begun(store, epoch, await store.get(secret.id)))
 
         kept = (await (await reopen()).rotations.journal(secret.id)).rotations
@@ -215,7 +216,7 @@ class RotationEndPromises:
         assert list(await store.rotations.unfinished()) == []
         await store.rotations.begin(epoch, a_beginning(other, identity="who"))
         # That it began was not told yet, and is still news.
-        assert len(await store.rotations.waiting(Channel.SINK, 10)) == 2
+        assert await kinds(store) == [EventKind.STARTED, EventKind.STARTED]
 
     # Events
 
@@ -237,7 +238,7 @@ class RotationEndPromises:
                 (EventKind.SUCCEEDED, LATER),
             ]
             assert {event.rotation_id for event in events} == {rotation.id}
-            assert len({event.id for event in events}) == 3
+            assert len({event.id for event in events}) == len(events)
             failed = events[1]
             assert (failed.name, failed.version) == (secret.name, 2)
             assert (failed.step, failed.code) == (REFUSED.step.value, REFUSED.code)

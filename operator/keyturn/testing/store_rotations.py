@@ -31,6 +31,8 @@ from keyturn.testing.store_rotation_samples import (
 )
 from keyturn.testing.store_samples import LATER, NOW, a_deleted_secret, a_secret
 
+TOKEN = "a request of somebody"
+
 Write = Callable[[SecretStore, int, Secret, Rotation], Awaitable[object]]
 
 EVERY_WRITE: dict[str, Write] = {
@@ -56,7 +58,7 @@ EVERY_WRITE: dict[str, Write] = {
     ),
     "drop": lambda store, epoch, _, rotation: store.rotations.drop(epoch, rotation.id, told()),
     "retired": lambda store, epoch, secret, _: store.rotations.record_retired(epoch, secret.id, 1),
-    "token": lambda store, epoch, secret, _: store.rotations.note_token(epoch, secret.id, "t"),
+    "token": lambda store, epoch, secret, _: store.rotations.note_token(epoch, secret.id, TOKEN),
 }
 OF_A_ROTATION = ["record", "record the same step", "fail", "give up", "promote", "finish", "drop"]
 every_write = pytest.mark.parametrize("name", EVERY_WRITE)
@@ -141,11 +143,11 @@ class RotationPromises:
     ) -> None:
         first = await store.rotations.anchor(epoch, secret.id, NOW)
         second = await store.rotations.anchor(epoch, secret.id, LATER)
-        await store.rotations.note_token(epoch, secret.id, "t")
+        await store.rotations.note_token(epoch, secret.id, TOKEN)
         third = await store.rotations.anchor(epoch, secret.id, LATER, again=True)
 
         assert first == second == RotationState(NOW)
-        assert third == RotationState(LATER, handled_token="t")
+        assert third == RotationState(LATER, handled_token=TOKEN)
         assert (await (await reopen()).rotations.journal(secret.id)).state == third
 
     async def test_an_unknown_secret_has_no_anchor(self, store: SecretStore, epoch: int) -> None:
@@ -157,18 +159,18 @@ class RotationPromises:
     ) -> None:
         await store.rotations.anchor(epoch, secret.id, NOW)
 
-        for token in ("one", "two", "two"):
+        for token in ("an older one", TOKEN, TOKEN):
             await store.rotations.note_token(epoch, secret.id, token)
 
         state = (await store.rotations.journal(secret.id)).state
-        assert state == RotationState(NOW, handled_token="two")
+        assert state == RotationState(NOW, handled_token=TOKEN)
 
     # Beginning
 
     async def test_a_beginning_is_one_step(
         self, store: SecretStore, epoch: int, secret: Secret, reopen: Opener
     ) -> None:
-        rotation = a_rotation(secret, token="t", by="jo")
+        rotation = a_rotation(secret, token=TOKEN, by="jo")
         beginning = a_beginning(secret, rotation, identity="who", base="base")
 
         after = await store.rotations.begin(epoch, beginning)
@@ -180,19 +182,19 @@ class RotationPromises:
         journal = await reopened.rotations.journal(secret.id)
         assert journal.rotations == (rotation,)
         assert journal.open == rotation
-        assert journal.state == RotationState(NOW, handled_token="t", base="base")
+        assert journal.state == RotationState(NOW, handled_token=TOKEN, base="base")
 
     async def test_a_beginning_keeps_what_it_does_not_say(
         self, store: SecretStore, epoch: int, secret: Secret
     ) -> None:
-        first = a_beginning(secret, a_rotation(secret, token="t"), base="base")
+        first = a_beginning(secret, a_rotation(secret, token=TOKEN), base="base")
         secret = await store.rotations.begin(epoch, first)
         await store.rotations.drop(epoch, first.rotation.id, told())
 
         await store.rotations.begin(epoch, a_beginning(secret))
 
         state = (await store.rotations.journal(secret.id)).state
-        assert state == RotationState(LATER, handled_token="t", base="base")
+        assert state == RotationState(LATER, handled_token=TOKEN, base="base")
 
     async def test_repeating_a_beginning_changes_nothing(
         self, store: SecretStore, epoch: int, secret: Secret

@@ -172,7 +172,10 @@ class Performing:
             if order.current is None:
                 raise InvalidSpecError("there is no version from which the target could issue one")
             async with aim.rotator.session(aim.target, order) as session:
-                return await session.issue(order.current)
+                failpoints.reach("before.issue")
+                issued = await session.issue(order.current)
+                failpoints.reach("after.issue")
+                return issued
 
     async def _go_on(
         self, turn: Turn, aim: Aim, secret: Secret, journal: Journal, rotation: Rotation

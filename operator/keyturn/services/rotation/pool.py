@@ -59,9 +59,14 @@ class RotationPool:
                 self._changed.clear()
                 while (assignment := self._next()) is not None:
                     self._at_work[assignment.name] = assignment.target
-                    self.most = max(self.most, len(self._at_work))
+                    self._note_most()
                     group.create_task(self._do(assignment), name=f"rotate {assignment.name}")
                 await self._changed.wait()
+
+    def _note_most(self) -> None:
+        if len(self._at_work) > self.most:
+            self.most = len(self._at_work)
+            logger.info("%d rotations at work at once, of %d", self.most, self._limit)
 
     def _next(self) -> Assignment | None:
         if len(self._at_work) >= self._limit:
