@@ -107,7 +107,9 @@ async def opened(data_dir: Path, key_file: Path) -> AsyncIterator[Local]:
             keys.fingerprint,
             resource_of,
             lifecycle=None,
+            rotations=None,
             changed=lambda _: None,
+            clock=now,
         )
         yield Local(store, operations, manifests, Served(operations, lambda: to_text(key)))
         keys.close()

@@ -1,159 +1,218 @@
 """Lets a process rotate, kills it at a named place, lets another go on, and asks the target."""
 
-import base64
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from keyturn.domain.rotation_machine import (
-    BACKWARD,
-    ENDS,
-    FORWARD,
-    RETIREMENT,
-    Phase,
-    Reply,
-    advance,
-)
-from keyturn.rotators.interface import Credential, Target
+from engine.assembled import encoded
+from keyturn.domain.rotation import Strategy
+from keyturn.rotators.interface import Credential, Target, Traits
 
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
 
-
-def phases(start: Phase, *replies: Reply) -> list[Phase]:
-    """List the phases that a run goes through if the acts reply so, the others with yes."""
-    told, phase, passed = dict(zip(_DECIDED[start], replies, strict=False)), start, []
-    while phase not in ENDS:
-        passed.append(phase)
-        phase = advance(phase, told.get(phase, Reply.YES))
-    return passed
+PASSWORD: Json = {"password": {"symbols": 0}}
 
 
-_DECIDED = {
-    FORWARD: [Phase.PROBE],
-    BACKWARD: [Phase.UNDO_PROBE_CURRENT, Phase.UNDO_PROBE],
-    RETIREMENT: [],
-}
-
-
-def around(passed: list[Phase]) -> list[str]:
-    """Name the places before and after each phase."""
-    return [f"{when}.{phase.value}" for phase in passed for when in ("before", "after")]
-
-
-FORWARD_PLACES = [
-    "before.createPending",
-    "after.createPending",
-    *around(phases(FORWARD, Reply.NO)),
-    "before.project",
-    "after.project",
-    "before.finish",
-    "after.finish",
-]
-RETIREMENT_PLACES = around(phases(RETIREMENT))
-
-
-@dataclass
+@dataclass(frozen=True)
 class Case:
-    """What is rotated, and where: a rotator's type, its target, and a credential that exists."""
+    """How a kind of secret is rotated, and where.
+
+    `type` is that of the rotator, empty where there is none; `keys` are the keys of the payload by
+    the rotator's names of the values. `data` and `rotation` are parts of the resource's spec.
+    """
 
     type: str
     target: Target
-    strategy: str
-    spec: Json
-    born: Credential
-    keys: Mapping[str, str]
+    strategy: Strategy
+    traits: Traits
+    data: Sequence[Json]
+    rotation: Json = field(default_factory=dict)
     allowed: tuple[str, ...] = ("*",)
 
     @property
-    def given(self) -> dict[str, str]:
-        return {self.keys[name]: _encoded(value) for name, value in self.born.values.items()}
+    def is_gapless(self) -> bool:
+        """Whether the current credential is accepted at any time."""
+        return self.traits.coexists or self.strategy is not Strategy.SINGLE_USER
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        return self.traits.values
+
+    def with_username(self, username: str) -> "Case":
+        rest = [entry for entry in self.data if entry["key"] != "username"]
+        return replace(self, data=[{"key": "username", "value": username}, *rest])
+
+    def spec(self) -> Json:
+        ref = {"rotatorRef": {"kind": "Rotator", "name": "there"}} if self.type else {}
+        rotation = {"strategy": self.strategy.value, **ref, **self.rotation}
+        return {"data": list(self.data), "rotation": rotation}
 
 
-def _encoded(value: Any) -> str:
-    return base64.b64encode(value.reveal()).decode()
+class Report(NamedTuple):
+    """What the store says of a secret, and which of its credentials the target takes, by stage."""
+
+    stages: Mapping[str, int]
+    accepted: Mapping[str, bool]
+    rotations: Sequence[Json]
+    events: Sequence[tuple[str, str]]
 
 
-@dataclass
-class Harness:
-    """A secret in a store of its own, and the process that rotates it."""
+class Victim:
+    """The process, and the store that it has."""
 
-    folder: Path
-    case: Case
-    _process: subprocess.Popen[bytes]
-    _tokens: Iterator[int] = field(default_factory=lambda: count(1))
-    token: str = ""
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
+        self.folder = folder
+        self.pid = 0
+        """The child that did the last job."""
+        self.slowest = 0.0
+        """Seconds from a kill until all was in step again, at most."""
+        self._process = process
+        self._killed_at: float | None = None
+        self._names = (f"secret-{number}" for number in count(1))
 
     @classmethod
     @contextmanager
-    def started(cls, folder: Path, case: Case) -> Iterator["Harness"]:
+    def started(cls, folder: Path, type_: str) -> Iterator["Victim"]:
         path = f"{ROOT / 'operator'}:{ROOT / 'tests'}"
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("victim.py"))],
+                [sys.executable, str(Path(__file__).with_name("victim.py")), str(folder), type_],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={"PATH": "/usr/bin:/bin", "PYTHONPATH": path, "HOME": str(folder)},
+                env={"PATH": os.defpath, "PYTHONPATH": path, "HOME": str(folder)},
             )
         # It ends with its stdin, which leaving the `with` closes.
         with process:
-            yield cls(folder, case, process)
+            yield cls(folder, process)
 
-    def ask(self, act: str, *, failpoint: str = "") -> int:
-        """Let a child do something; return its exit code, below 0 for the signal that ended it."""
+    def imported(self, case: Case, born: Credential) -> "Rotated":
+        """Name a new secret whose first version is a credential that the target takes."""
+        return Rotated(self, case, next(self._names), born)
+
+    def made(self, case: Case, found: Credential | None = None) -> "Rotated":
+        """Name a new secret whose first version is made, and set where the target took another."""
+        return Rotated(self, case, next(self._names), found=found)
+
+    def send(self, job: Json) -> None:
         assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(job).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> Json:
+        """Wait for the answer; its status is 0, or below 0 the signal that ended the child."""
         assert self._process.stdout is not None
-        job = {
+        answer: Json = json.loads(self._process.stdout.readline() or '{"status": 1}')
+        assert answer["status"] in (0, -signal.SIGKILL), self.log()[-3000:]
+        self.pid = answer.get("pid", 0)
+        return answer
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def note_kill(self) -> None:
+        self._killed_at = time.monotonic()
+
+    def note_recovery(self) -> None:
+        if self._killed_at is not None:
+            self.slowest = max(self.slowest, time.monotonic() - self._killed_at)
+            self._killed_at = None
+
+
+@dataclass
+class Rotated:
+    """One secret of a victim, and what may be done with it."""
+
+    victim: Victim
+    case: Case
+    name: str
+    born: Credential | None = None
+    found: Credential | None = None
+    """What the target takes before the first version, which the store does not know."""
+    token: str = ""
+    told: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often each event was delivered, by rotation and kind."""
+    _tokens: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def job(self, act: str, failpoint: str = "") -> Json:
+        target = self.case.target
+        given, found = (encoded(known.values) if known else {} for known in (self.born, self.found))
+        return {
             "act": act,
-            "folder": str(self.folder),
+            "name": self.name,
             "failpoint": failpoint,
             "type": self.case.type,
-            "parameters": dict(self.case.target.parameters),
-            "admin": {name: _encoded(value) for name, value in self.case.target.admin.items()},
-            "authority": self.case.target.authority.decode(),
-            "timeout": self.case.target.timeout,
-            "spec": self.case.spec,
-            "given": self.case.given,
+            "parameters": dict(target.parameters),
+            "admin": encoded(target.admin),
+            "authority": target.authority.decode(),
+            "timeout": target.timeout,
+            "spec": self.case.spec(),
+            "given": {self.case.keys[name]: value for name, value in given.items()},
+            "found": found,
             "allowed": self.case.allowed,
             "token": self.token,
         }
-        self._process.stdin.write(json.dumps(job).encode() + b"\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
-        status: int = answer["status"]
-        return status
 
-    def settle(self) -> None:
-        """Let the engine do all that is to be done."""
-        status = self.ask("settle")
-        assert status == 0, (self.folder / "log").read_text()[-3000:]
+    def _do(self, act: str, failpoint: str = "") -> Json:
+        self.victim.send(self.job(act, failpoint))
+        return self.victim.answer()
+
+    def _done(self, act: str) -> Json:
+        answer = self._do(act)
+        assert answer["status"] == 0, self.victim.log()[-3000:]
+        return answer
 
     def request(self) -> None:
         """Let the next job begin a rotation."""
         self.token = f"token-{next(self._tokens)}"
 
+    def settle(self) -> None:
+        """Let the engine do all that is to be done."""
+        self._done("settle")
+        self.victim.note_recovery()
+
+    def attempt(self) -> str:
+        """Let the engine do what can be done now; return the code of what it cannot, if any."""
+        trouble: str = self._done("attempt")["trouble"]
+        return trouble
+
+    def passed(self) -> list[str]:
+        """Let the engine do all that is to be done; return the places that it passed."""
+        passed: list[str] = self._done("watch")["passed"]
+        return passed
+
     def killed_at(self, place: str, *, act: str = "settle") -> bool:
         """Let the engine work until it dies at a place; tell whether it came there."""
-        status = self.ask(act, failpoint=place)
-        assert status in (0, -signal.SIGKILL), (self.folder / "log").read_text()[-3000:]
-        return status != 0
+        is_dead: bool = self._do(act, place)["status"] != 0
+        if is_dead:
+            self.victim.note_kill()
+        else:
+            self.victim.note_recovery()
+        return is_dead
 
-    def report(self) -> Json:
+    def report(self) -> Report:
         """Ask the store, and the target by logins."""
-        assert self.ask("report") == 0, (self.folder / "log").read_text()[-3000:]
-        answer: Json = json.loads((self.folder / "answer.json").read_text())
-        return answer
+        answer = self._done("report")
+        events = [(rotation, kind) for rotation, kind in answer["events"]]
+        self.told.update(events)
+        return Report(answer["stages"], answer["accepted"], answer["rotations"], events)
 
     @property
-    def projected(self) -> int:
-        document = json.loads((self.folder / "projected.json").read_text())
-        number: int = document["version"]
+    def projected(self) -> int | None:
+        """The version that consumers have."""
+        file = self.victim.folder / f"{self.name}.json"
+        if not file.exists():
+            return None
+        number: int = json.loads(file.read_text())["version"]
         return number

@@ -1,338 +1,162 @@
 """A process that rotates on a real store and a real target, and may be killed at any place.
 
-It reads jobs from stdin, a line of JSON each, and forks a child for each, so that one that is
-killed costs no new start of Python. What the cluster does for an operator is done here as plainly
-as can be: the resource comes with the job, and the current version is written to a file.
+Its child does the jobs that come from stdin, a line of JSON each, as an operator that runs; one
+that was killed is told of on stdout, and the next child takes its place. The children are forks,
+so that a kill costs no new start of Python.
 """
 
 import asyncio
-import base64
 import json
 import os
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+import traceback
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
-from keyturn import plugins
-from keyturn.bootstrap.vault import Vault, default_key, unlock
-from keyturn.domain.managed_secret import ManagedSecret
-from keyturn.domain.payload import Payload, SecretValue
-from keyturn.domain.recovery import Retention
-from keyturn.domain.rotation import RotatorRef
+from engine.assembled import (
+    Engine,
+    GivenAim,
+    Json,
+    World,
+    catalogue,
+    decoded,
+    generators,
+    opened,
+)
+from engine.local_jobs import LocalJobs
 from keyturn.domain.rotation_event import Channel
-from keyturn.domain.rotator import AdminKind, AdminRef, RotatorSettings
-from keyturn.domain.secret import Secret, SecretName
-from keyturn.domain.version import VersionReason
-from keyturn.kube.resources import parse
+from keyturn.domain.secret import Secret
 from keyturn.observability import failpoints
-from keyturn.rotators.catalogue import Catalogue
-from keyturn.rotators.interface import Order, Target
-from keyturn.services.calendar import Calendar
-from keyturn.services.generating import Generating
-from keyturn.services.next_version import Plan
-from keyturn.services.rotation.aiming import Aim, Aiming
-from keyturn.services.rotation.leadership import Leadership
-from keyturn.services.rotation.pending import PendingVersions
-from keyturn.services.rotation.performing import Performing
-from keyturn.services.rotation.pool import RotationPool
-from keyturn.services.rotation.rotations import Rotations
-from keyturn.services.sourcing import Sourcing
-from keyturn.settings import Settings
-from keyturn.store.interface import Attachment
-from keyturn.store.journal import Telling
-from keyturn.store.sqlite import SQLiteStore
+from keyturn.rotators.interface import Credential, Order
 
-Json = dict[str, Any]
-
-NAMESPACE = "shop"
 DEADLINE = 60.0
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
+class Life:
+    """What one child does until it is killed, or no job is left."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = AsyncExitStack()
+        self._world = World({}, LocalJobs(folder / "jobs"))
 
-def decoded(values: Mapping[str, str]) -> dict[str, SecretValue]:
-    return {key: SecretValue(base64.b64decode(value)) for key, value in values.items()}
+    async def begin(self) -> None:
+        vault = await self._stack.enter_async_context(opened(self._folder))
+        self._engine = Engine(vault, self._world, self._folder, GivenAim(self._world))
+        await self._stack.enter_async_context(self._engine.working())
 
+    async def end(self) -> None:
+        await self._stack.aclose()
 
-class Importing:
-    """Gives the first version the values of a credential that exists in the target already."""
-
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self._given = given
-
-    async def complete(self, plan: Plan, *_: object) -> Plan:
-        if not self._given:
-            return plan
-        return replace(plan, given=decoded(self._given), reason=VersionReason.IMPORTED)
-
-    async def refuse_rollback(self, *_: object) -> None:
-        """Nothing can contradict the store here."""
-
-
-class HeldLease:
-    """A lease that nobody else wants."""
-
-    def __init__(self) -> None:
-        self.held, self.lost = asyncio.Event(), asyncio.Event()
-        self.held.set()
-
-    def may_act(self) -> bool:
-        return True
-
-
-class GivenAim(Aiming):
-    """Aims at the target that the job names, instead of one that the cluster does."""
-
-    def __init__(self, job: Json) -> None:
-        super().__init__(Catalogue(), cast("Any", None), cast("Any", None), cast("Any", None), None)
-        self._job = job
-
-    async def settings(self, name: SecretName, ref: RotatorRef) -> RotatorSettings:
-        admin = AdminRef(AdminKind.NATIVE, NAMESPACE, "admin") if self._job["admin"] else None
-        return RotatorSettings(
-            ref=ref,
-            uid="uid-of-rotator",
-            type=self._job["type"],
-            parameters=self._job["parameters"],
-            author_checked=True,
-            admin=admin,
-            allowed_usernames=tuple(self._job.get("allowed", ())),
-            timeout=self._job["timeout"],
-        )
-
-    @asynccontextmanager
-    async def aim(
-        self, resource: ManagedSecret, rotation: Any, settings: RotatorSettings | None
-    ) -> AsyncIterator[Aim]:
-        rotator, traits, roles = self.match(resource, rotation, settings)
-        with Payload(decoded(self._job["admin"])) as admin:
-            authority = self._job["authority"].encode()
-            target = Target(self._job["parameters"], admin, authority, self._job["timeout"])
-            yield Aim(rotator, target, traits, roles, settings)
-
-
-@dataclass
-class Engine:
-    """The rotation engine on a store of its own."""
-
-    vault: Vault
-    rotations: Rotations
-    performing: Performing
-    aiming: GivenAim
-    pool: RotationPool
-    calendar: Calendar
-    leadership: Leadership
-    changed: asyncio.Event
-    resource: ManagedSecret
-    folder: Path
-
-    @classmethod
-    @asynccontextmanager
-    async def opened(cls, job: Json) -> AsyncIterator["Engine"]:
-        folder = Path(job["folder"])
-        settings = Settings(
-            data_dir=folder / "data",
-            socket=folder / "socket",
-            kubeconfig=None,
-            key_file=folder / "key",
-        )
-        store = await SQLiteStore.open(settings.store_file)
-        try:
-            key = await default_key(settings, store, await store.identity(), None)
-            vault = await unlock(settings, store, key)
-            engine = cls._assembled(job, vault, folder)
-            await engine.leadership.take()
-            tasks = [
-                asyncio.create_task(engine.pool.run()),
-                asyncio.create_task(engine.calendar.run()),
-            ]
-            yield engine
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        finally:
-            await store.close()
-
-    @classmethod
-    def _assembled(cls, job: Json, vault: Vault, folder: Path) -> "Engine":
-        changed = asyncio.Event()
-        generating = Generating(plugins.load("keyturn.generators"), None, now)
-        sourcing = Sourcing(
-            vault.versions,
-            generating,
-            cast("Any", None),
-            cast("Any", Importing(job.get("given", {}))),
-            vault.keys.fingerprint,
-            lambda *_: None,
-        )
-        leadership = Leadership(vault.store.rotations, HeldLease())
-        aiming, pending = (
-            GivenAim(job),
-            PendingVersions(vault.versions, sourcing, vault.keys.fingerprint),
-        )
-        channels = (Channel.CLUSTER, Channel.SINK)
-        performing = Performing(
-            vault.store,
-            vault.store.rotations,
-            vault.versions,
-            aiming=aiming,
-            pending=pending,
-            leadership=leadership,
-            view_of=lambda _: cast("Any", None),
-            channels=channels,
-            told=lambda: None,
-            clock=now,
-        )
-        pool, calendar = RotationPool(4), Calendar(now)
-        rotations = Rotations(
-            vault.store.rotations,
-            sourcing,
-            pending=pending,
-            aiming=aiming,
-            performing=performing,
-            pool=pool,
-            calendar=calendar,
-            leadership=leadership,
-            follow=lambda *_: None,
-            changed=lambda _: changed.set(),
-            telling=lambda: Telling(now(), channels),
-            told=lambda: None,
-            clock=now,
-        )
-        body = {
-            "apiVersion": "keyturn.dev/v1alpha1",
-            "kind": "ManagedSecret",
-            "metadata": {
-                "name": "db",
-                "namespace": NAMESPACE,
-                "uid": "uid-of-resource",
-                "generation": 1,
-                "annotations": {"keyturn.dev/rotate": job["token"]} if job.get("token") else {},
-            },
-            "spec": job["spec"],
-        }
-        resource = parse(body, outputs_of=generating.outputs_of)
-        return cls(
-            vault,
-            rotations,
-            performing,
-            aiming,
-            pool,
-            calendar,
-            leadership,
-            changed,
-            resource,
-            folder,
-        )
-
-    async def secret(self) -> Secret:
-        attachment = Attachment(
-            "uid-of-shop", self.resource.name, "uid-of-resource", Retention(), b"manifest"
-        )
-        return await self.vault.store.attach(attachment, now=now())
-
-    async def settle(self) -> None:
-        """Reconcile until nothing is left to be done."""
+    async def do(self, job: Json) -> Json:
+        self._world.job = job
+        failpoints.arm(job["failpoint"])
+        passed = _watched() if job["act"] == "watch" else []
         async with asyncio.timeout(DEADLINE):
-            while True:
-                self.changed.clear()
-                secret = await self.secret()
-                look = await self.rotations.look(
-                    self.resource, secret, cast("Any", None), has_failed=False
-                )
-                if look.secret.stages.current is not None:
-                    failpoints.reach("before.project")
-                    await self._project(look.secret)
-                    failpoints.reach("after.project")
-                    assert self.resource.spec.rotation is not None
-                    look = await self.rotations.projected(look, self.resource.spec.rotation)
-                is_done = look.journal.open is None and look.trouble is None
-                if is_done and not self.pool and not self.changed.is_set():
-                    return
-                await self.changed.wait()
+            match job["act"]:
+                case "report":
+                    return await self._report()
+                case "cancel":
+                    await self._engine.rotations.cancel(await self._engine.secret(), "the test")
+                case "attempt":
+                    await self._engine.settle(despite_trouble=True)
+                    look = await self._engine.reconcile(self._engine.resource())
+                    return {"trouble": look.trouble.code if look.trouble else ""}
+            await self._engine.settle(despite_trouble=False)
+        return {"passed": passed}
 
-    async def _project(self, secret: Secret) -> None:
-        number = secret.stages.current
-        assert number is not None
-        with await self.vault.versions.open(secret, number) as payload:
-            values = {k: base64.b64encode(v.reveal()).decode() for k, v in payload.items()}
-        document = json.dumps({"version": number, "values": values})
-        handle, name = tempfile.mkstemp(dir=self.folder)
-        with os.fdopen(handle, "w") as file:
-            file.write(document)
-        Path(name).replace(self.folder / "projected.json")
-
-    async def report(self) -> Json:
+    async def _report(self) -> Json:
         """Tell what the store says, and which of its credentials the target takes."""
-        secret = await self.secret()
-        journal = await self.vault.store.rotations.journal(secret.id)
+        secret = await self._engine.secret()
+        journal = await self._engine.journal.journal(secret.id)
         stages = {stage.value: number for stage, number in secret.stages.versions.items()}
-        accepted = {stage: await self._accepts(secret, number) for stage, number in stages.items()}
-        waiting = await self.vault.store.rotations.waiting(Channel.SINK, 1000)
+        accepted = {
+            stage: await self._accepts_version(secret, number) for stage, number in stages.items()
+        }
+        if self._world.job["found"]:
+            found = Credential(1, decoded(self._world.job["found"]))
+            accepted["Found"] = await self._accepts(secret, found)
         return {
             "stages": stages,
-            "newest": secret.newest.number if secret.newest else 0,
             "accepted": accepted,
             "rotations": [
-                {"number": r.number, "outcome": r.outcome, "failures": r.failures, "id": str(r.id)}
+                {"number": r.number, "outcome": r.outcome, "id": str(r.id), "cause": r.cause}
                 for r in journal.rotations
             ],
-            "events": [[str(event.rotation_id), event.kind.value] for event in waiting],
+            "events": await self._delivered(),
         }
 
-    async def _accepts(self, secret: Secret, number: int) -> bool:
-        """Log in with a version as the target's own client does."""
-        rotation = self.resource.spec.rotation
-        assert rotation is not None
-        assert rotation.rotator is not None
-        settings = await self.aiming.settings(self.resource.name, rotation.rotator)
-        async with self.aiming.aim(self.resource, rotation, settings) as aim:
-            with await self.vault.versions.open(secret, number) as payload:
-                credential = aim.roles.credential(number, payload)
-                name = credential.values.get("username")
-                base = bytes(name.reveal()).decode() if name is not None else ""
-                order = Order(secret.id, uuid4(), rotation.strategy, base, None, credential)
-                async with aim.rotator.session(aim.target, order) as session:
-                    return await session.accepts(credential)
+    async def _delivered(self) -> list[list[str]]:
+        """Deliver each event that waits, and tell of it."""
+        journal = self._engine.journal
+        waiting = await journal.waiting(Channel.SINK, 1000)
+        ends = [journal.delivered(channel, e.id) for e in waiting for channel in Channel]
+        await asyncio.gather(*ends)
+        return [[str(event.rotation_id), event.kind.value] for event in waiting]
+
+    async def _accepts_version(self, secret: Secret, number: int) -> bool:
+        async with self._engine.aim() as aim:
+            with await self._engine.vault.versions.open(secret, number) as payload:
+                return await self._accepts(secret, aim.roles.credential(number, payload))
+
+    async def _accepts(self, secret: Secret, credential: Credential) -> bool:
+        """Log in with a credential, as the target's own client does."""
+        name = credential.values.get("username")
+        base = bytes(name.reveal()).decode() if name is not None else ""
+        async with self._engine.aim() as aim:
+            strategy = self._engine.rotation.strategy
+            order = Order(secret.id, uuid4(), strategy, base, None, credential)
+            async with aim.rotator.session(aim.target, order) as session:
+                return await session.accepts(credential)
 
 
-async def do(job: Json) -> Json:
-    async with Engine.opened(job) as engine:
-        if job["act"] == "report":
-            return await engine.report()
-        if job["act"] == "cancel":
-            secret = await engine.secret()
-            await engine.rotations.cancel(secret, "the test")
-        await engine.settle()
-        return {}
+def _watched() -> list[str]:
+    """Note each place that is passed from now on, in the list that is returned."""
+    passed: list[str] = []
+    failpoints.reach = passed.append
+    return passed
 
 
-def main() -> None:
-    for line in sys.stdin:
-        job = json.loads(line)
+def main(folder: Path, type_: str) -> None:
+    # What each child would import is imported before the fork.
+    generators()
+    if type_:
+        catalogue().find(type_)
+    while True:
         child = os.fork()
         if child == 0:
-            os._exit(_in_child(job))
+            os._exit(live(folder))
         _, status = os.waitpid(child, 0)
-        answer = {"status": os.waitstatus_to_exitcode(status)}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        code = os.waitstatus_to_exitcode(status)
+        if code == 0:
+            return
+        say({"status": code})
 
 
-def _in_child(job: Json) -> int:
-    failpoints.arm(job.get("failpoint", ""))
-    answer = asyncio.run(do(job))
-    Path(job["folder"], "answer.json").write_text(json.dumps(answer))
+def live(folder: Path) -> int:
+    """Do the jobs; return the exit code."""
+    try:
+        with asyncio.Runner() as runner:
+            life: Life | None = None
+            for line in sys.stdin:
+                if life is None:
+                    life = Life(folder)
+                    runner.run(life.begin())
+                say({"status": 0, "pid": os.getpid(), **runner.run(life.do(json.loads(line)))})
+            if life is not None:
+                runner.run(life.end())
+    except Exception:  # noqa: BLE001 - whatever it is, the test says it
+        traceback.print_exc()
+        return 1
     return 0
 
 
+def say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,7 +1,8 @@
 """A server of somebody else, which an environment variable names, for the contract of a rotator.
 
-The variable holds JSON: `parameters` of the rotator, `admin` with `username` and `password`, and
-`authority`, the path of the certificates (PEM) that the server's must chain to.
+KEYTURN_TEST_SQLSERVER and KEYTURN_TEST_ORACLE hold JSON: `parameters` of the rotator, `admin` with
+`username` and `password`, and `authority`, the path of the certificates (PEM) that the server's
+must chain to.
 """
 
 import json

@@ -18,7 +18,7 @@ from keyturn.domain.secret import Secret, SecretName
 if TYPE_CHECKING:
     # A CLI that talks to an operator does not load what the operations need: it starts in a third
     # of the time.
-    from keyturn.services.operations import Operations
+    from keyturn.services.operations import Changed, Operations
 
 Json = dict[str, Any]
 
@@ -73,7 +73,14 @@ async def _list(served: Served, asked: Asked) -> Json:
 
 
 async def _describe(served: Served, asked: Asked) -> Json:
-    return _described(served, await served.operations.find(asked.name))
+    secret = await served.operations.find(asked.name)
+    outlook = await served.operations.outlook(secret)
+    rotation = (
+        schemas.outlook_document(outlook.spec, outlook.journal, outlook.next_time)
+        if outlook is not None
+        else None
+    )
+    return _described(served, secret) | {"rotation": rotation}
 
 
 async def _history(served: Served, asked: Asked) -> Json:
@@ -94,12 +101,12 @@ async def _get(served: Served, asked: Asked) -> Json:
 
 async def _put(served: Served, asked: Asked) -> Json:
     with schemas.read_put(asked.body) as given:
-        return _described(served, await served.operations.put(asked.name, given))
+        return _changed(served, await served.operations.put(asked.name, given))
 
 
 async def _rollback(served: Served, asked: Asked) -> Json:
     number, by = schemas.read_rollback(asked.body)
-    return _described(served, await served.operations.rollback(asked.name, number, by=by))
+    return _changed(served, await served.operations.rollback(asked.name, number, by=by))
 
 
 async def _rotate(served: Served, asked: Asked) -> Json:
@@ -120,7 +127,10 @@ async def _rotations(served: Served, asked: Asked) -> Json:
 
 async def _rotated(served: Served, asked: Asked) -> Json:
     found = await served.operations.rotated(asked.namespace)
-    return {"items": [schemas.rotated_document(resource) for resource in found]}
+    return {
+        "items": [schemas.rotated_document(resource) for resource in found.resources],
+        "unread": [schemas.unread_document(name, why) for name, why in found.unread.items()],
+    }
 
 
 async def _restore(served: Served, asked: Asked) -> Json:
@@ -143,6 +153,12 @@ async def _key(served: Served, _: Asked) -> Json:
             " key provider that never gives it away"
         )
     return schemas.key_document(served.export_key())
+
+
+def _changed(served: Served, changed: "Changed") -> Json:
+    begun = changed.rotation
+    told = {"begun": schemas.rotation_document(begun) if begun is not None else None}
+    return _described(served, changed.secret) | told
 
 
 def _described(served: Served, secret: Secret) -> Json:

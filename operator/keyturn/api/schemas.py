@@ -15,7 +15,7 @@ from keyturn.domain.duration import format_duration
 from keyturn.domain.errors import InvalidParameterError
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import Payload, SecretValue
-from keyturn.domain.rotation import Rotation
+from keyturn.domain.rotation import Rotation, RotationSpec
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.stage import Stage
 from keyturn.domain.version import Version
@@ -173,6 +173,25 @@ def journal_document(name: SecretName, journal: Journal) -> Json:
         "name": name.name,
         "items": [rotation_document(rotation) for rotation in journal.rotations],
     }
+
+
+def outlook_document(
+    spec: RotationSpec, journal: Journal, next_time: datetime | None
+) -> Json:
+    """Tell how a secret is rotated; the newest rotation is the one that is open, if one is."""
+    newest = journal.rotations[0] if journal.rotations else None
+    return {
+        "strategy": spec.strategy,
+        "rotator": f"{spec.rotator.kind}/{spec.rotator.name}" if spec.rotator else None,
+        "suspended": spec.suspend,
+        "nextTime": time_of(next_time),
+        "newest": rotation_document(newest) if newest else None,
+    }
+
+
+def unread_document(name: SecretName, problem: str) -> Json:
+    """Tell of a secret whose resource cannot be read."""
+    return {"namespace": name.namespace, "name": name.name, "problem": problem}
 
 
 def rotated_document(resource: ManagedSecret) -> Json:

@@ -180,4 +180,5 @@ def operations_of(
         lifecycle=lifecycle,
         rotations=rotations,
         changed=changed,
+        clock=now,
     )

@@ -1,5 +1,6 @@
 """Puts the rotation engine together."""
 
+import logging
 import os
 import secrets
 import socket
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from keyturn.bootstrap.vault import Vault, now
+from keyturn.domain.errors import KeyturnError
 from keyturn.domain.rotation_event import Channel
 from keyturn.domain.secret import SecretName
 from keyturn.kube.client import KubeClient
@@ -33,6 +35,8 @@ from keyturn.services.sourcing import Sourcing
 from keyturn.services.targets import NativeView
 from keyturn.settings import Settings
 from keyturn.store.journal import Telling
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +80,14 @@ async def rotating_of(
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     leading = Leading(leases, holder, str(vault.identity.store_id))
     leadership = Leadership(journal, leading)
+    jobs = Jobs(kube)
     rotators = Rotators(
         kube,
         author_checked=facts.author_checked,
         rotator_author_checked=facts.rotator_author_checked,
         operator_namespace=settings.namespace,
     )
-    aiming = Aiming(Catalogue(), rotators, vault.store, vault.versions, Jobs(kube))
+    aiming = Aiming(Catalogue(), rotators, vault.store, vault.versions, jobs)
     pending = PendingVersions(vault.versions, around.sourcing, vault.keys.fingerprint)
     performing = Performing(
         vault.store,
@@ -114,6 +119,7 @@ async def rotating_of(
     )
 
     async def lead() -> None:
+        await _sweep(jobs)
         await leadership.lead(rotations.look_at_all)
 
     tasks = {
@@ -124,6 +130,15 @@ async def rotating_of(
         "events": delivering.run,
     }
     return Rotating(rotations, leadership, tasks)
+
+
+async def _sweep(jobs: Jobs) -> None:
+    """Delete the values that the Jobs of an operator that was killed left behind."""
+    try:
+        await jobs.sweep()
+    except KeyturnError as error:
+        # Where no Job ever runs, its namespace and the rights there may be missing.
+        logger.info("Jobs that an earlier operator left are not looked for: %s", error.message)
 
 
 def _sink(settings: Settings, vault: Vault) -> EventSink:

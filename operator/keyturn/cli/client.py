@@ -45,6 +45,21 @@ def call(settings: Settings, route: Route, asked: Asked) -> Json:
         ) from error
 
 
+def ask_running(settings: Settings, route: Route, asked: Asked) -> Json:
+    """Let the operator answer what only a running one can do.
+
+    Raises:
+        UnavailableError: none runs, or it does not answer.
+        KeyturnError: what the operation raised.
+    """
+    answer = ask_operator(settings, route, asked)
+    if answer is None:
+        raise UnavailableError(
+            f"no operator answers on {settings.socket}; start keyturn run, or set KEYTURN_SOCKET"
+        )
+    return answer
+
+
 def ask_operator(settings: Settings, route: Route, asked: Asked) -> Json | None:
     """Let the operator answer; None when none runs.
 

@@ -9,6 +9,8 @@ from keyturn.domain import errors
 
 UNEXPECTED = 1
 INTERRUPTED = 130
+NOT_ROTATED = 7
+"""A rotation did not succeed: it is tried again by itself, or it was given up."""
 SIGNALLED = 128
 """Added to the number of the signal that ended a command, as shells do."""
 
@@ -18,6 +20,7 @@ EXIT_CODES: Mapping[type[errors.KeyturnError], int] = {
     errors.NotFoundError: 3,
     errors.ConflictError: 4,
     errors.AwaitingInputError: 4,
+    errors.RotationPendingError: 4,
     errors.DeniedError: 5,
     errors.UnavailableError: 6,
     errors.IntegrityError: 70,

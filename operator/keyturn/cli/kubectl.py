@@ -27,7 +27,12 @@ _OF_KUBECTL = frozenset(
         *("--client-certificate", "--client-key", "--request-timeout", "--cache-dir"),
     )
 )
-_NAMESPACED = frozenset(("list", "describe", "history", "get", "put", "rollback", "restore"))
+_NAMESPACED = frozenset(
+    (
+        *("list", "describe", "history", "get", "put", "rollback", "restore"),
+        *("rotate", "rotations"),
+    )
+)
 _HERE = frozenset(("demo",))
 _FILES = ("--from-file", "--from-json")
 _NAMESPACE = ("-n", "--namespace", "-A", "--all-namespaces")

@@ -1,10 +1,15 @@
-"""What people ask for by the CLI: put, get, history, list, restore, rollback, describe, purge."""
+"""What people ask for by the CLI: to look, to put, to rotate, to roll back, to restore."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from keyturn.domain.errors import (
     AwaitingInputError,
+    ConflictError,
+    InvalidError,
+    InvalidSpecError,
+    KeyturnError,
     SecretDeletedError,
     SecretNotFoundError,
     UnavailableError,
@@ -15,11 +20,13 @@ from keyturn.domain.payload import Payload, SecretValue
 from keyturn.domain.rotation import Cause, Rotation, RotationSpec
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.stage import Stage
-from keyturn.domain.version import VersionReason
+from keyturn.domain.version import KeyOrigin, VersionReason
 from keyturn.services import next_version
+from keyturn.services.clock import Clock
 from keyturn.services.generating import Generating
 from keyturn.services.lifecycle import Lifecycle
-from keyturn.services.next_version import Fingerprint
+from keyturn.services.next_version import Fingerprint, Plan
+from keyturn.services.rotation.deciding import next_rotation
 from keyturn.services.rotation.pending import Wanted
 from keyturn.services.rotation.rotations import Rotations
 from keyturn.services.versions import Versions
@@ -39,6 +46,31 @@ class Chosen:
     payload: Payload | None
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A secret after a change, and the rotation that makes the change; that goes on by itself."""
+
+    secret: Secret
+    rotation: Rotation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How a secret is rotated, what became of its rotations, and when the next one is due."""
+
+    spec: RotationSpec
+    journal: Journal
+    next_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The resources that are rotated; `unread` tells why one cannot be read, by its name."""
+
+    resources: Sequence[ManagedSecret]
+    unread: Mapping[SecretName, str]
+
+
 class Operations:
     """The use cases of people. `changed` is called with each name that has to be projected."""
 
@@ -53,6 +85,7 @@ class Operations:
         lifecycle: Lifecycle | None,
         rotations: Rotations | None,
         changed: Callable[[SecretName], None],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._versions = versions
@@ -62,6 +95,7 @@ class Operations:
         self._lifecycle = lifecycle
         self._rotations = rotations
         self._changed = changed
+        self._clock = clock
 
     async def list(self, namespace: str | None = None) -> Sequence[Secret]:
         """List the secrets, deleted ones included, by name."""
@@ -90,20 +124,23 @@ class Operations:
         payload = await self._versions.open(secret, number) if reveal else None
         return Chosen(secret, number, payload)
 
-    async def put(self, name: SecretName, given: Mapping[str, SecretValue]) -> Secret:
+    async def put(self, name: SecretName, given: Mapping[str, SecretValue]) -> Changed:
         """Give values to keys whose source is `input` or `generate`; makes one version.
 
-        Where other keys still wait for a value, what was given is kept all the same.
+        Where other keys still wait for a value, what was given is kept all the same. With a
+        rotator the version becomes Current by a rotation, as each one there does.
 
         Raises:
             SecretNotFoundError: there is no such resource; apply it first.
             SecretDeletedError: it is deleted; restore it first.
-            InvalidSpecError: a key does not exist, or has a source of its own.
+            InvalidSpecError: a key does not exist, has a source of its own or is the rotator's.
+            ConflictError: a rotation is under way.
         """
         secret = await self.find(name)
-        if secret.deleted_at is not None:
-            raise SecretDeletedError(f"{name} is deleted; run keyturn restore first")
+        _require_live(secret)
         resource = self._resource_of(secret)
+        if resource.spec.rotation is not None:
+            await self._require_free(resource, secret, given)
         plan = next_version.plan_put(
             resource.spec,
             secret,
@@ -111,20 +148,50 @@ class Operations:
             fingerprint=self._fingerprint,
             siblings_of=self._generating.siblings_of,
         )
+        if resource.spec.rotation is None or resource.spec.rotation.rotator is None:
+            return Changed(await self._add(resource, secret, plan))
+        if secret.stages.current is None:
+            return Changed(await self._keep(resource, secret, plan))
+        return await self._begin(secret, Wanted(Cause.CHANGE, "keyturn put", put=plan))
+
+    async def _require_free(
+        self, resource: ManagedSecret, secret: Secret, given: Mapping[str, SecretValue]
+    ) -> None:
+        """Refuse what only a rotation changes, and all while one is open.
+
+        Its version was made before, and would be Current without what is given now.
+        """
+        rotation, name = resource.spec.rotation, secret.name
+        if rotation is not None and rotation.rotator is not None:
+            held = sorted(await self._engine().held(resource) & given.keys())
+            if held:
+                raise InvalidSpecError(
+                    f"{', '.join(held)} of {name} belongs to the rotator, which sets it in the "
+                    f"target too; for new values run: keyturn rotate {name.name} -n "
+                    f"{name.namespace}"
+                )
+        await self._require_no_rotation(secret)
+
+    async def _require_no_rotation(self, secret: Secret) -> None:
+        if (await self._store.rotations.journal(secret.id)).open is not None:
+            name = secret.name
+            raise ConflictError(
+                f"a rotation of {name} is under way; wait for it, or run: "
+                f"keyturn rotate {name.name} -n {name.namespace} --cancel"
+            )
+
+    async def _add(self, resource: ManagedSecret, secret: Secret, plan: Plan) -> Secret:
+        """Make the version that is planned, and make it Current."""
         current = secret.stages.current
         opened = await self._versions.open(secret, current) if current else Payload({})
         with opened:
             try:
                 payload = await next_version.payload_of(
-                    plan, resource.spec, name, opened, self._generating
+                    plan, resource.spec, secret.name, opened, self._generating
                 )
                 origins = plan.origins
             except AwaitingInputError:
-                fields = {key: opened[key].copy() for key in opened}
-                fields.update({key: value.copy() for key, value in given.items()})
-                payload = Payload(fields)
-                known = secret.newest.origins if secret.newest else {}
-                origins = {k: plan.origins[k] if k in given else known[k] for k in fields}
+                payload, origins = _of_given(plan, secret, opened)
         with payload:
             added = await self._versions.add(
                 secret,
@@ -133,8 +200,27 @@ class Operations:
                 reason=VersionReason.PUT,
                 history_limit=resource.spec.history_limit,
             )
-        self._changed(name)
+        self._changed(secret.name)
         return added
+
+    async def _keep(self, resource: ManagedSecret, secret: Secret, plan: Plan) -> Secret:
+        """Keep what was given in a version without a stage, until the first rotation takes it."""
+        newest = secret.newest
+        opened = await self._versions.open(secret, newest.number) if newest else Payload({})
+        with opened:
+            payload, origins = _of_given(plan, secret, opened)
+        with payload:
+            kept = await self._versions.add(
+                secret,
+                payload,
+                origins=origins,
+                reason=VersionReason.PUT,
+                history_limit=resource.spec.history_limit,
+                promote=False,
+            )
+        self._engine().news(secret.name)
+        self._changed(secret.name)
+        return kept
 
     def awaited(self, secret: Secret) -> Sequence[str]:
         """List the keys that wait for a value."""
@@ -142,7 +228,7 @@ class Operations:
         entries = self._resource_of(secret).spec.data
         return [e.key for e in entries if isinstance(e.source, Input) and e.key not in stood]
 
-    async def rollback(self, name: SecretName, number: int, *, by: str) -> Secret:
+    async def rollback(self, name: SecretName, number: int, *, by: str) -> Changed:
         """Make an older version Current again; the one that was Current becomes Previous.
 
         With a rotator its values become a new version, which is set and tested in the target
@@ -151,18 +237,25 @@ class Operations:
         Raises:
             SecretNotFoundError, VersionNotFoundError: there is none.
             DecryptionFailedError: that version does not open, so it must not become Current.
+            InvalidSpecError: the target could not be brought back to that version.
             ConflictError: a rotation is under way.
         """
         secret = await self.find(name)
-        secret.version(number)
+        older = secret.version(number)
         (await self._versions.open(secret, number)).zero()
-        rotation = self._rotation_of(secret)
+        await self._require_no_rotation(secret)
+        rotation = self._resource_of(secret).spec.rotation if secret.sealed_manifest else None
         if rotation is not None and rotation.rotator is not None:
-            await self._begin(secret, Wanted(Cause.ROLLBACK, by, back_to=number))
-            return await self._store.get(secret.id)
+            missing = sorted(_keys_of_current(secret) - older.origins.keys())
+            if missing:
+                raise InvalidSpecError(
+                    f"version {number} of {name} has no {missing[0]}; only whole versions can be "
+                    "set in the target"
+                )
+            return await self._begin(secret, Wanted(Cause.ROLLBACK, by, back_to=number))
         moved = await self._store.promote(secret.id, number, expected=secret.stages.current)
         self._changed(name)
-        return moved
+        return Changed(moved)
 
     async def rotate(self, name: SecretName, *, by: str, token: str) -> Rotation | None:
         """Begin a rotation now; None if this token has begun one already. It goes on by itself.
@@ -174,20 +267,26 @@ class Operations:
             ConflictError: a rotation is under way.
         """
         secret = await self.find(name)
-        if secret.deleted_at is not None:
-            raise SecretDeletedError(f"{name} is deleted; run keyturn restore first")
+        _require_live(secret)
         if token and any(token == done.token for done in (await self.journal(name)).rotations):
             return None
-        return await self._begin(secret, Wanted(Cause.REQUEST, by, token))
+        return (await self._begin(secret, Wanted(Cause.REQUEST, by, token))).rotation
 
-    async def rotated(self, namespace: str | None = None) -> Sequence[ManagedSecret]:
+    async def rotated(self, namespace: str | None = None) -> Rotated:
         """List the resources of the live secrets that are rotated, by name."""
-        resources = [
-            self._resource_of(secret)
-            for secret in await self.list(namespace)
-            if secret.deleted_at is None and secret.sealed_manifest
-        ]
-        return [resource for resource in resources if resource.spec.rotation is not None]
+        resources: list[ManagedSecret] = []
+        unread: dict[SecretName, str] = {}
+        async for secret in self._store.secrets(namespace=namespace):
+            if secret.deleted_at is not None or not secret.sealed_manifest:
+                continue
+            try:
+                resource = self._resource_of(secret)
+            except KeyturnError as error:
+                unread[secret.name] = error.message
+                continue
+            if resource.spec.rotation is not None:
+                resources.append(resource)
+        return Rotated(resources, unread)
 
     async def cancel(self, name: SecretName, *, by: str) -> Rotation:
         """Give up the rotation that is under way. Raises: ConflictError: there is none."""
@@ -195,13 +294,23 @@ class Operations:
 
     async def journal(self, name: SecretName) -> Journal:
         """Read what is known of the rotations of a secret."""
-        return await self._engine().journal_of(await self.find(name))
+        return await self._store.rotations.journal((await self.find(name)).id)
 
-    def _rotation_of(self, secret: Secret) -> RotationSpec | None:
-        return self._resource_of(secret).spec.rotation
+    async def outlook(self, secret: Secret) -> Outlook | None:
+        """Tell how a secret is rotated; None if it is not, or its resource cannot be read."""
+        try:
+            rotation = self._resource_of(secret).spec.rotation if secret.sealed_manifest else None
+            if rotation is None:
+                return None
+            journal = await self._store.rotations.journal(secret.id)
+            due = next_rotation(rotation, secret, journal, self._clock())
+        except InvalidError:
+            return None
+        return Outlook(rotation, journal, due if secret.deleted_at is None else None)
 
-    async def _begin(self, secret: Secret, wanted: Wanted) -> Rotation:
-        return await self._engine().begin(self._resource_of(secret), secret, wanted)
+    async def _begin(self, secret: Secret, wanted: Wanted) -> Changed:
+        rotation = await self._engine().begin(self._resource_of(secret), secret, wanted)
+        return Changed(await self._store.get(secret.id), rotation)
 
     def _engine(self) -> Rotations:
         if self._rotations is None:
@@ -224,3 +333,22 @@ class Operations:
         if self._lifecycle is None:
             raise UnavailableError("this needs the running operator; start keyturn run")
         return self._lifecycle
+
+
+def _require_live(secret: Secret) -> None:
+    if secret.deleted_at is not None:
+        raise SecretDeletedError(f"{secret.name} is deleted; run keyturn restore first")
+
+
+def _keys_of_current(secret: Secret) -> frozenset[str]:
+    return frozenset(secret.current.origins) if secret.current is not None else frozenset()
+
+
+def _of_given(
+    plan: Plan, secret: Secret, opened: Payload
+) -> tuple[Payload, Mapping[str, KeyOrigin]]:
+    """Put what was given beside the values that are there; the caller zeroes the payload."""
+    fields = {key: opened[key].copy() for key in opened if key not in plan.given}
+    fields.update({key: value.copy() for key, value in plan.given.items()})
+    known = secret.newest.origins if secret.newest else {}
+    return Payload(fields), {k: plan.origins[k] if k in plan.given else known[k] for k in fields}

@@ -101,7 +101,7 @@ class Sourcing:
                 rotation=rotation,
             )
             if plan is not None:
-                if secret.newest is None:
+                if secret.stages.current is None:
                     plan = await self._importing.complete(plan, resource, secret, view)
                 else:
                     await self._importing.refuse_rollback(resource, secret, view)
@@ -154,6 +154,9 @@ class Sourcing:
             InvalidParameterError, SourceNotFoundError: a generator cannot run.
         """
         number = secret.stages.current
+        if number is None and secret.newest is not None:
+            # It holds no stage: values that were put before a rotation could make the first one.
+            number = secret.newest.number
         current = await self._versions.open(secret, number) if number else Payload({})
         with current, Payload(plan.given):
             return await next_version.payload_of(

@@ -44,8 +44,9 @@ class Versions:
         origins: Mapping[str, KeyOrigin],
         reason: VersionReason,
         history_limit: int,
+        promote: bool = True,
     ) -> Secret:
-        """Encrypt the payload as the next version and make it Current; durable on return.
+        """Encrypt the payload as the next version, and make it Current; durable on return.
 
         Raises:
             StageMovedError: another version was added meanwhile.
@@ -53,7 +54,7 @@ class Versions:
         """
         sealed = await self.seal(secret, payload, origins=origins, reason=reason)
         return await self._store.add_version(
-            secret.id, sealed, promote=True, history_limit=history_limit
+            secret.id, sealed, promote=promote, history_limit=history_limit
         )
 
     async def seal(

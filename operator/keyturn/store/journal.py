@@ -51,7 +51,8 @@ class Beginning:
     """What a rotation begins with: its row, its pending version, and who it rotates.
 
     `identity` is a keyed digest of the target and the user: at most one secret holds it; empty
-    where there is no target. `channels` are those that the events are kept for.
+    where there is no target. `channels` are those that the events are kept for. `handled_token` is
+    the resource's rotate token, if that is what began it.
     """
 
     rotation: Rotation
@@ -60,6 +61,7 @@ class Beginning:
     identity: str = ""
     base: str = ""
     channels: Collection[Channel] = ()
+    handled_token: str = ""
 
 
 class RotationJournal(Protocol):

@@ -105,7 +105,7 @@ def begin(connection: Connection, epoch: int, beginning: Beginning) -> Secret:
     connection.execute(_INSERT, rotation_row(rotation))
     connection.execute(_FORGET_OLD, (secret.id.bytes, KEPT_ROTATIONS))
     state = _state(connection, secret.id) or RotationState(rotation.began_at)
-    handled = rotation.token or state.handled_token
+    handled = beginning.handled_token or state.handled_token
     base = beginning.base or state.base
     _put_state(connection, secret.id, replace(state, handled_token=handled, base=base))
     telling = Telling(rotation.began_at, beginning.channels)

@@ -52,6 +52,7 @@ def a_beginning(
         identity=identity,
         base=base,
         channels=channels,
+        handled_token=rotation.token,
     )
 
 

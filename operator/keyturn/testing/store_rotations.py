@@ -31,7 +31,7 @@ from keyturn.testing.store_rotation_samples import (
 )
 from keyturn.testing.store_samples import LATER, NOW, a_deleted_secret, a_secret
 
-TOKEN = "a request of somebody"
+REQUEST = "a request of somebody"
 
 Write = Callable[[SecretStore, int, Secret, Rotation], Awaitable[object]]
 
@@ -58,7 +58,7 @@ EVERY_WRITE: dict[str, Write] = {
     ),
     "drop": lambda store, epoch, _, rotation: store.rotations.drop(epoch, rotation.id, told()),
     "retired": lambda store, epoch, secret, _: store.rotations.record_retired(epoch, secret.id, 1),
-    "token": lambda store, epoch, secret, _: store.rotations.note_token(epoch, secret.id, TOKEN),
+    "token": lambda store, epoch, secret, _: store.rotations.note_token(epoch, secret.id, REQUEST),
 }
 OF_A_ROTATION = ["record", "record the same step", "fail", "give up", "promote", "finish", "drop"]
 every_write = pytest.mark.parametrize("name", EVERY_WRITE)
@@ -143,11 +143,11 @@ class RotationPromises:
     ) -> None:
         first = await store.rotations.anchor(epoch, secret.id, NOW)
         second = await store.rotations.anchor(epoch, secret.id, LATER)
-        await store.rotations.note_token(epoch, secret.id, TOKEN)
+        await store.rotations.note_token(epoch, secret.id, REQUEST)
         third = await store.rotations.anchor(epoch, secret.id, LATER, again=True)
 
         assert first == second == RotationState(NOW)
-        assert third == RotationState(LATER, handled_token=TOKEN)
+        assert third == RotationState(LATER, handled_token=REQUEST)
         assert (await (await reopen()).rotations.journal(secret.id)).state == third
 
     async def test_an_unknown_secret_has_no_anchor(self, store: SecretStore, epoch: int) -> None:
@@ -159,18 +159,18 @@ class RotationPromises:
     ) -> None:
         await store.rotations.anchor(epoch, secret.id, NOW)
 
-        for token in ("an older one", TOKEN, TOKEN):
+        for token in ("an older one", REQUEST, REQUEST):
             await store.rotations.note_token(epoch, secret.id, token)
 
         state = (await store.rotations.journal(secret.id)).state
-        assert state == RotationState(NOW, handled_token=TOKEN)
+        assert state == RotationState(NOW, handled_token=REQUEST)
 
     # Beginning
 
     async def test_a_beginning_is_one_step(
         self, store: SecretStore, epoch: int, secret: Secret, reopen: Opener
     ) -> None:
-        rotation = a_rotation(secret, token=TOKEN, by="jo")
+        rotation = a_rotation(secret, token=REQUEST, by="jo")
         beginning = a_beginning(secret, rotation, identity="who", base="base")
 
         after = await store.rotations.begin(epoch, beginning)
@@ -182,19 +182,32 @@ class RotationPromises:
         journal = await reopened.rotations.journal(secret.id)
         assert journal.rotations == (rotation,)
         assert journal.open == rotation
-        assert journal.state == RotationState(NOW, handled_token=TOKEN, base="base")
+        assert journal.state == RotationState(NOW, handled_token=REQUEST, base="base")
 
     async def test_a_beginning_keeps_what_it_does_not_say(
         self, store: SecretStore, epoch: int, secret: Secret
     ) -> None:
-        first = a_beginning(secret, a_rotation(secret, token=TOKEN), base="base")
+        first = a_beginning(secret, a_rotation(secret, token=REQUEST), base="base")
         secret = await store.rotations.begin(epoch, first)
         await store.rotations.drop(epoch, first.rotation.id, told())
 
         await store.rotations.begin(epoch, a_beginning(secret))
 
         state = (await store.rotations.journal(secret.id)).state
-        assert state == RotationState(LATER, handled_token=TOKEN, base="base")
+        assert state == RotationState(LATER, handled_token=REQUEST, base="base")
+
+    async def test_a_token_that_is_not_the_resources_is_kept_with_the_rotation_alone(
+        self, store: SecretStore, epoch: int, secret: Secret
+    ) -> None:
+        await store.rotations.anchor(epoch, secret.id, NOW)
+        await store.rotations.note_token(epoch, secret.id, REQUEST)
+        beginning = a_beginning(secret, a_rotation(secret, token="another"))
+
+        await store.rotations.begin(epoch, replace(beginning, handled_token=""))
+
+        journal = await store.rotations.journal(secret.id)
+        assert journal.rotations == (beginning.rotation,)
+        assert journal.state == RotationState(NOW, handled_token=REQUEST)
 
     async def test_repeating_a_beginning_changes_nothing(
         self, store: SecretStore, epoch: int, secret: Secret

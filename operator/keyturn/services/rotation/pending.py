@@ -10,7 +10,7 @@ from keyturn.domain.payload import Payload, SecretValue
 from keyturn.domain.rotation import Cause, RotationSpec, RotationState
 from keyturn.domain.secret import Secret
 from keyturn.domain.version import KeyOrigin, SealedVersion, VersionReason
-from keyturn.services.next_version import RotatedKeys
+from keyturn.services.next_version import Plan, RotatedKeys
 from keyturn.services.rotation.aiming import Aim
 from keyturn.services.rotation.roles import USERNAME, Roles, takes_turns, text_of, turn
 from keyturn.services.sourcing import Sourcing
@@ -23,12 +23,17 @@ Fingerprint = Callable[..., str]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A rotation that is to begin; `back_to` is the version that a rollback goes back to."""
+    """A rotation that is to begin.
+
+    `back_to` is the version that a rollback goes back to; `put` is the version that a person gave
+    values for.
+    """
 
     cause: Cause
     requested_by: str = ""
     token: str = ""
     back_to: int | None = None
+    put: Plan | None = None
 
 
 class PendingVersion(NamedTuple):
@@ -83,6 +88,9 @@ class PendingVersions:
         rotation = resource.spec.rotation or RotationSpec()
         if wanted.cause is Cause.ROLLBACK:
             payload, origins, reason = await self._older(secret, wanted)
+        elif wanted.put is not None:
+            payload = await self._sourcing.payload(wanted.put, resource, secret)
+            origins, reason = wanted.put.origins, wanted.put.reason
         else:
             payload, origins, reason = await self._next(resource, secret, view, aim, wanted)
         with payload:

@@ -24,6 +24,7 @@ from keyturn.observability import failpoints
 from keyturn.rotators.interface import Credential, Order
 from keyturn.services.clock import Clock
 from keyturn.services.rotation.aiming import Aim, Aiming
+from keyturn.services.rotation.deciding import token_of
 from keyturn.services.rotation.leadership import Leadership
 from keyturn.services.rotation.pending import PendingVersions, Wanted
 from keyturn.services.rotation.roles import text_of
@@ -153,6 +154,8 @@ class Performing:
             identity="" if aim.traits.coexists else digest,
             base=digest,
             channels=self._channels,
+            # Not that of a person: else the resource's own, handled before it, would be a new one.
+            handled_token=wanted.token if wanted.token == token_of(turn.resource) else "",
         )
         failpoints.reach("before.createPending")
         await self._journal.begin(self._leadership.epoch, beginning)

@@ -355,9 +355,13 @@ class Rotations:
         self._changed(secret.name)
         return rotation
 
-    async def journal_of(self, secret: Secret) -> Journal:
-        """Read what is known of a secret's rotations."""
-        return await self._journal.journal(secret.id)
+    async def held(self, resource: ManagedSecret) -> frozenset[str]:
+        """Name the keys that only a rotation changes. Raises: KeyturnError: as `begin`."""
+        rotation = resource.spec.rotation
+        if rotation is None or rotation.rotator is None:
+            return frozenset()
+        known = self._known.setdefault(resource.name, _Known())
+        return (await self._match(resource, rotation, known)).held
 
 
 NO_TARGET_LIMIT = 1000

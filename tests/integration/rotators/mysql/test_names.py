@@ -37,7 +37,7 @@ HOSTILE = [
     "a" * 74,
 ]
 ALPHABET = "ab'\"`\\%_@; -#/*(){}$.,TOé鍵"
-GENERATED = 60
+GENERATED = 30
 
 
 def rows(site: MariaDBSite) -> dict[tuple[str, str], str]:
