@@ -20,3 +20,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def canary() -> Canary:
     """The secret values of this run: made here, and looked for where they must not be."""
     return Canary()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=1,
+        metavar="N",
+        help="kill a rotation N times at each place where it can be killed",
+    )

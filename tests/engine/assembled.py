@@ -239,15 +239,18 @@ class Engine:
         async with self.aiming.aim(resource, self.rotation, settings) as aim:
             yield aim
 
-    async def settle(self, *, despite_trouble: bool) -> None:
-        """Reconcile until nothing is left to be done; or until it would have to be tried again."""
+    async def settle(self, *, despite_trouble: bool) -> str:
+        """Reconcile until nothing is left to be done, and return the code of what hinders it.
+
+        Unless it is `despite_trouble`, what is hindered is tried again until it works.
+        """
         resource = self.resource()
         while True:
             self.changed.clear()
             look = await self.reconcile(resource)
             is_done = look.journal.open is None and (look.trouble is None or despite_trouble)
             if is_done and not self.pool and not self.changed.is_set():
-                return
+                return look.trouble.code if look.trouble is not None else ""
             await self.changed.wait()
 
     async def reconcile(self, resource: ManagedSecret) -> Look:

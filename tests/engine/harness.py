@@ -21,7 +21,7 @@ from keyturn.rotators.interface import Credential, Target, Traits
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
 
-PASSWORD: Json = {"password": {"symbols": 0}}
+PASSWORD: Json = {"key": "password", "generate": {"password": {"symbols": 0}}}
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Case:
     target: Target
     strategy: Strategy
     traits: Traits
-    data: Sequence[Json]
-    rotation: Json = field(default_factory=dict)
+    data: Sequence[Json] = (PASSWORD,)
+    rotation: Json = field(default_factory=lambda: {"overlap": "0s"})
     allowed: tuple[str, ...] = ("*",)
 
     @property
@@ -49,9 +49,19 @@ class Case:
     def keys(self) -> Mapping[str, str]:
         return self.traits.values
 
-    def with_username(self, username: str) -> "Case":
+    def of(self, born: Credential) -> "Case":
+        """Let the secret be of the user of a credential, where it has one."""
+        if "username" not in self.keys:
+            return self
+        username = bytes(born.values["username"].reveal()).decode()
         rest = [entry for entry in self.data if entry["key"] != "username"]
         return replace(self, data=[{"key": "username", "value": username}, *rest])
+
+    @property
+    def username(self) -> str:
+        """The user, the first of two that alternate; empty where there is none."""
+        named = [entry["value"] for entry in self.data if entry["key"] == "username"]
+        return named[0] if named else ""
 
     def spec(self) -> Json:
         ref = {"rotatorRef": {"kind": "Rotator", "name": "there"}} if self.type else {}
@@ -65,7 +75,6 @@ class Report(NamedTuple):
     stages: Mapping[str, int]
     accepted: Mapping[str, bool]
     rotations: Sequence[Json]
-    events: Sequence[tuple[str, str]]
 
 
 class Victim:
@@ -73,6 +82,8 @@ class Victim:
 
     def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
         self.folder = folder
+        self.told: Counter[tuple[str, str]] = Counter()
+        """How often each event was delivered, by rotation and kind."""
         self.pid = 0
         """The child that did the last job."""
         self.slowest = 0.0
@@ -99,11 +110,15 @@ class Victim:
 
     def imported(self, case: Case, born: Credential) -> "Rotated":
         """Name a new secret whose first version is a credential that the target takes."""
-        return Rotated(self, case, next(self._names), born)
+        return Rotated(self, case.of(born), next(self._names), born)
 
-    def made(self, case: Case, found: Credential | None = None) -> "Rotated":
+    def made(self, case: Case, found: Credential) -> "Rotated":
         """Name a new secret whose first version is made, and set where the target took another."""
-        return Rotated(self, case, next(self._names), found=found)
+        return Rotated(self, case.of(found), next(self._names), found=found)
+
+    def regenerated(self, case: Case) -> "Rotated":
+        """Name a new secret that no target knows."""
+        return Rotated(self, case, next(self._names))
 
     def send(self, job: Json) -> None:
         assert self._process.stdin is not None
@@ -141,35 +156,35 @@ class Rotated:
     found: Credential | None = None
     """What the target takes before the first version, which the store does not know."""
     token: str = ""
-    told: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often each event was delivered, by rotation and kind."""
     _tokens: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def job(self, act: str, failpoint: str = "") -> Json:
+    def job(self, act: str) -> Json:
         target = self.case.target
         given, found = (encoded(known.values) if known else {} for known in (self.born, self.found))
         return {
             "act": act,
             "name": self.name,
-            "failpoint": failpoint,
+            "failpoint": "",
+            "cancels": False,
             "type": self.case.type,
             "parameters": dict(target.parameters),
             "admin": encoded(target.admin),
             "authority": target.authority.decode(),
             "timeout": target.timeout,
             "spec": self.case.spec(),
+            "base": self.case.username,
             "given": {self.case.keys[name]: value for name, value in given.items()},
             "found": found,
             "allowed": self.case.allowed,
             "token": self.token,
         }
 
-    def _do(self, act: str, failpoint: str = "") -> Json:
-        self.victim.send(self.job(act, failpoint))
+    def _do(self, act: str, **more: Any) -> Json:
+        self.victim.send(self.job(act) | more)
         return self.victim.answer()
 
-    def _done(self, act: str) -> Json:
-        answer = self._do(act)
+    def _done(self, act: str, **more: Any) -> Json:
+        answer = self._do(act, **more)
         assert answer["status"] == 0, self.victim.log()[-3000:]
         return answer
 
@@ -177,24 +192,20 @@ class Rotated:
         """Let the next job begin a rotation."""
         self.token = f"token-{next(self._tokens)}"
 
-    def settle(self) -> None:
-        """Let the engine do all that is to be done."""
-        self._done("settle")
+    def settle(self, *, cancels: bool = False) -> Sequence[str]:
+        """Let the engine do all that is to be done; return the places that it passed."""
+        passed: Sequence[str] = self._done("settle", cancels=cancels)["passed"]
         self.victim.note_recovery()
+        return passed
 
     def attempt(self) -> str:
-        """Let the engine do what can be done now; return the code of what it cannot, if any."""
+        """Let the engine do what can be done now; return the code of what hinders it, if any."""
         trouble: str = self._done("attempt")["trouble"]
         return trouble
 
-    def passed(self) -> list[str]:
-        """Let the engine do all that is to be done; return the places that it passed."""
-        passed: list[str] = self._done("watch")["passed"]
-        return passed
-
-    def killed_at(self, place: str, *, act: str = "settle") -> bool:
+    def killed_at(self, place: str, *, cancels: bool = False) -> bool:
         """Let the engine work until it dies at a place; tell whether it came there."""
-        is_dead: bool = self._do(act, place)["status"] != 0
+        is_dead: bool = self._do("settle", failpoint=place, cancels=cancels)["status"] != 0
         if is_dead:
             self.victim.note_kill()
         else:
@@ -204,15 +215,14 @@ class Rotated:
     def report(self) -> Report:
         """Ask the store, and the target by logins."""
         answer = self._done("report")
-        events = [(rotation, kind) for rotation, kind in answer["events"]]
-        self.told.update(events)
-        return Report(answer["stages"], answer["accepted"], answer["rotations"], events)
+        self.victim.told.update((rotation, kind) for rotation, kind in answer["events"])
+        return Report(answer["stages"], answer["accepted"], answer["rotations"])
 
     @property
-    def projected(self) -> int | None:
-        """The version that consumers have."""
+    def projected(self) -> int:
+        """The version that consumers have; 0 where they have none yet."""
         file = self.victim.folder / f"{self.name}.json"
         if not file.exists():
-            return None
+            return 0
         number: int = json.loads(file.read_text())["version"]
         return number

@@ -1,25 +1,151 @@
-"""kill -9 at each named place of a rotation, as a suite that the tests of each rotator inherit.
+"""kill -9 at each named place of a rotation, as suites that the tests of each rotator inherit.
 
 ::
 
-    class TestMine(KillContract):
-        rotator = MyRotator()
-        strategy = Strategy.SINGLE_USER
+    ROTATOR = "mine"
 
-        @pytest.fixture(scope="class")
-        def place(self, server) -> Place: ...
+    @pytest.fixture(scope="class")
+    def stand(request: pytest.FixtureRequest, server: Server) -> Stand: ...
+
+    class TestMine(KillContract):
+        strategy = Strategy.SINGLE_USER
+        traits = MyRotator().traits({})
 """
 
+import asyncio
 import random
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
 
 from engine import places
-from engine.harness import PASSWORD, Case, Rotated, Victim
+from engine.harness import Case, Rotated, Victim
 from engine.promises import all_is_in_step, nothing_is_lost
 from keyturn.domain.rotation import Strategy
-from keyturn.rotators.interface import Credential, Traits
+from keyturn.rotators.interface import Credential, Target, Traits
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where the secrets of a class of tests are rotated; `born` makes a user in the target."""
+
+    case: Case
+    born: Callable[[], Awaitable[Credential]]
+
+    @classmethod
+    def of(cls, request: pytest.FixtureRequest, target: Target, site: Any, **case: Any) -> "Stand":
+        """Make it for a class of tests, with a site as the contract of the rotators has it."""
+        strategy: Strategy = request.cls.strategy
+        made = Case(request.module.ROTATOR, target, strategy, request.cls.traits, **case)
+        return cls(made, lambda: site.born(strategy))
+
+
+class ByPlace:
+    """Tests that ask for a `place` are made for each that is `listed`."""
+
+    strategy: ClassVar[Strategy]
+    traits: ClassVar[Traits]
+
+    @classmethod
+    def listed(cls) -> places.Places:
+        raise NotImplementedError
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "place" in metafunc.fixturenames:
+            metafunc.parametrize("place", self.listed())
+
+
+class KillContract(ByPlace):
+    """Kills in a rotation after the first."""
+
+    @classmethod
+    def listed(cls) -> places.Places:
+        return [*places.forward(cls.traits, cls.strategy), *cls.retirement()]
+
+    @classmethod
+    def retirement(cls) -> places.Places:
+        return places.retirement()
+
+    def test_these_are_all_places(self, rotated: Rotated) -> None:
+        rotated.request()
+
+        assert set(rotated.settle()) == set(self.listed())
+
+    def test_a_kill_at_any_place_loses_nothing(
+        self, rotated: Rotated, place: str, kills: int
+    ) -> None:
+        for _ in range(kills):
+            before = rotated.projected
+            rotated.request()
+
+            assert rotated.killed_at(place)
+            nothing_is_lost(rotated)
+            rotated.settle()
+
+            assert all_is_in_step(rotated).stages["Current"] == before + 1
+
+
+class FirstKillContract(ByPlace):
+    """Kills while an administrator sets the first version of a user that is there."""
+
+    @classmethod
+    def listed(cls) -> places.Places:
+        return places.first(cls.traits, cls.strategy)
+
+    def test_a_kill_in_the_first_rotation_loses_nothing(
+        self, victim: Victim, stand: Stand, place: str, kills: int
+    ) -> None:
+        for _ in range(kills):
+            rotated = victim.made(stand.case, asyncio.run(stand.born()))
+
+            assert rotated.killed_at(place)
+            nothing_is_lost(rotated)
+            rotated.settle()
+
+            assert all_is_in_step(rotated).stages == {"Current": 1}
+
+
+class CancelledKillContract(ByPlace):
+    """Kills while a rotation is undone that was cancelled after its `set`."""
+
+    @classmethod
+    def listed(cls) -> places.Places:
+        return places.backward(places.undone(cls.traits, cls.strategy))
+
+    def test_these_are_all_places(self, rotated: Rotated) -> None:
+        rotated.request()
+        assert rotated.killed_at("after.set")
+
+        assert set(rotated.settle(cancels=True)) == set(self.listed())
+
+    def test_a_kill_on_the_way_back_loses_nothing(
+        self, rotated: Rotated, place: str, kills: int
+    ) -> None:
+        for _ in range(kills):
+            before = rotated.projected
+            rotated.request()
+            assert rotated.killed_at("after.set")
+
+            assert rotated.killed_at(place, cancels=True)
+            nothing_is_lost(rotated)
+            rotated.settle()
+
+            after = all_is_in_step(rotated)
+            assert after.stages["Current"] == before
+            assert after.rotations[0]["outcome"] == "Abandoned"
+
+
+def kill_at_random(rotated: Rotated, listed: places.Places, times: int) -> None:
+    """Kill so many times in a row, in rotations and in recoveries, at places of a printed seed."""
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")
+    chance, killed = random.Random(seed), 0
+    while killed < times:
+        rotated.request()
+        while rotated.killed_at(chance.choice(listed)):
+            killed += 1
+            nothing_is_lost(rotated)
+        all_is_in_step(rotated)

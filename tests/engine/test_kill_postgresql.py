@@ -1,17 +1,27 @@
 """kill -9 at every named place of a rotation on a real PostgreSQL: nothing is lost."""
 
-import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from engine.harness import FORWARD_PLACES, RETIREMENT_PLACES, Case, Harness
-from engine.promises import all_is_in_step, each_event_is_told_once, nothing_is_lost
+from engine.harness import Rotated
+from engine.kills import (
+    CancelledKillContract,
+    FirstKillContract,
+    KillContract,
+    Stand,
+    kill_at_random,
+)
 from keyturn.domain.rotation import Strategy
+from keyturn.rotators.postgresql.rotator import PostgreSQLRotator
 from servers.certificates import Authority
 from servers.postgresql import PostgreSQLServer
 from servers.postgresql_site import PostgreSQLSite
+
+ROTATOR = "postgresql"
+TRAITS = PostgreSQLRotator().traits({"host": "localhost"})
+AT_RANDOM = 20
+"""The number of kills at random places, for each kill at each place."""
 
 
 @pytest.fixture(scope="module")
@@ -21,47 +31,36 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQLServe
         yield server
 
 
-def spec(strategy: Strategy, **rotation: Any) -> dict[str, Any]:
-    return {
-        "data": [
-            {"key": "username", "value": "app"},
-            {"key": "password", "generate": {"password": {"symbols": 0}}},
-        ],
-        "rotation": {
-            "strategy": strategy.value,
-            "rotatorRef": {"kind": "Rotator", "name": "pg"},
-            **rotation,
-        },
-    }
-
-
-@pytest.fixture(scope="module", params=[Strategy.SINGLE_USER, Strategy.ALTERNATING_USERS])
-def harness(
-    request: pytest.FixtureRequest,
-    server: PostgreSQLServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Harness]:
+@pytest.fixture(scope="class")
+def stand(request: pytest.FixtureRequest, server: PostgreSQLServer) -> Stand:
     site = PostgreSQLSite(server)
-    case = Case(
-        type="postgresql",
-        target=site.target(),
-        strategy=request.param.value,
-        spec=spec(request.param, overlap="0s"),
-        born=asyncio.run(site.born(request.param)),
-        keys={"username": "username", "password": "password"},
-    )
-    with Harness.started(tmp_path_factory.mktemp("engine"), case) as harness:
-        harness.settle()
-        yield harness
+    return Stand.of(request, site.target(), site)
 
 
-@pytest.mark.parametrize("place", [*FORWARD_PLACES, *RETIREMENT_PLACES])
-def test_a_kill_at_any_place_loses_nothing(harness: Harness, place: str) -> None:
-    harness.request()
+class TestSingleUser(KillContract):
+    strategy, traits = Strategy.SINGLE_USER, TRAITS
 
-    assert harness.killed_at(place)
-    nothing_is_lost(harness)
-    harness.settle()
+    def test_kills_in_a_row_at_random_places_lose_nothing(
+        self, rotated: Rotated, kills: int
+    ) -> None:
+        kill_at_random(rotated, self.listed(), kills * AT_RANDOM)
 
-    all_is_in_step(harness)
-    each_event_is_told_once(harness)
+
+class TestAlternatingUsers(TestSingleUser):
+    strategy = Strategy.ALTERNATING_USERS
+
+
+class TestFirst(FirstKillContract):
+    strategy, traits = Strategy.SINGLE_USER, TRAITS
+
+
+class TestFirstOfAlternatingUsers(TestFirst):
+    strategy = Strategy.ALTERNATING_USERS
+
+
+class TestCancelled(CancelledKillContract):
+    strategy, traits = Strategy.SINGLE_USER, TRAITS
+
+
+class TestCancelledAlternatingUsers(TestCancelled):
+    strategy = Strategy.ALTERNATING_USERS

@@ -10,9 +10,11 @@ import json
 import os
 import sys
 import traceback
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 from engine.assembled import (
@@ -53,34 +55,23 @@ class Life:
     async def do(self, job: Json) -> Json:
         self._world.job = job
         failpoints.arm(job["failpoint"])
-        passed = _watched() if job["act"] == "watch" else []
         async with asyncio.timeout(DEADLINE):
-            match job["act"]:
-                case "report":
-                    return await self._report()
-                case "cancel":
-                    await self._engine.rotations.cancel(await self._engine.secret(), "the test")
-                case "attempt":
-                    await self._engine.settle(despite_trouble=True)
-                    look = await self._engine.reconcile(self._engine.resource())
-                    return {"trouble": look.trouble.code if look.trouble else ""}
-            await self._engine.settle(despite_trouble=False)
-        return {"passed": passed}
+            if job["act"] == "report":
+                return await self._report()
+            if job["cancels"]:
+                await self._engine.rotations.cancel(await self._engine.secret(), "the test")
+            with _watched() as passed:
+                trouble = await self._engine.settle(despite_trouble=job["act"] == "attempt")
+        return {"passed": passed, "trouble": trouble}
 
     async def _report(self) -> Json:
         """Tell what the store says, and which of its credentials the target takes."""
         secret = await self._engine.secret()
         journal = await self._engine.journal.journal(secret.id)
         stages = {stage.value: number for stage, number in secret.stages.versions.items()}
-        accepted = {
-            stage: await self._accepts_version(secret, number) for stage, number in stages.items()
-        }
-        if self._world.job["found"]:
-            found = Credential(1, decoded(self._world.job["found"]))
-            accepted["Found"] = await self._accepts(secret, found)
         return {
             "stages": stages,
-            "accepted": accepted,
+            "accepted": await self._accepted(secret, stages),
             "rotations": [
                 {"number": r.number, "outcome": r.outcome, "id": str(r.id), "cause": r.cause}
                 for r in journal.rotations
@@ -96,27 +87,37 @@ class Life:
         await asyncio.gather(*ends)
         return [[str(event.rotation_id), event.kind.value] for event in waiting]
 
-    async def _accepts_version(self, secret: Secret, number: int) -> bool:
-        async with self._engine.aim() as aim:
-            with await self._engine.vault.versions.open(secret, number) as payload:
-                return await self._accepts(secret, aim.roles.credential(number, payload))
-
-    async def _accepts(self, secret: Secret, credential: Credential) -> bool:
-        """Log in with a credential, as the target's own client does."""
-        name = credential.values.get("username")
-        base = bytes(name.reveal()).decode() if name is not None else ""
-        async with self._engine.aim() as aim:
-            strategy = self._engine.rotation.strategy
-            order = Order(secret.id, uuid4(), strategy, base, None, credential)
+    async def _accepted(self, secret: Secret, stages: Mapping[str, int]) -> Mapping[str, bool]:
+        """Log in with each version, and with what was found, as the target's own client does."""
+        versions, found = self._engine.vault.versions, self._world.job["found"]
+        async with self._engine.aim() as aim, AsyncExitStack() as stack:
+            known: dict[str, Credential] = {}
+            for stage, number in stages.items():
+                payload = stack.enter_context(await versions.open(secret, number))
+                known[stage] = aim.roles.credential(number, payload)
+            if found:
+                known["Found"] = Credential(1, decoded(found))
+            if not known:
+                return {}
+            strategy, base = self._engine.rotation.strategy, self._world.job["base"]
+            some = known.get("Current") or next(iter(known.values()))
+            order = Order(secret.id, uuid4(), strategy, base, None, some)
             async with aim.rotator.session(aim.target, order) as session:
-                return await session.accepts(credential)
+                return {stage: await session.accepts(each) for stage, each in known.items()}
 
 
-def _watched() -> list[str]:
-    """Note each place that is passed from now on, in the list that is returned."""
+@contextmanager
+def _watched() -> Iterator[list[str]]:
+    """Note each place that is passed until the `with` ends."""
     passed: list[str] = []
-    failpoints.reach = passed.append
-    return passed
+    reach = failpoints.reach
+
+    def note(name: str) -> None:
+        passed.append(name)
+        reach(name)
+
+    with patch.object(failpoints, "reach", note):
+        yield passed
 
 
 def main(folder: Path, type_: str) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -20,7 +21,7 @@ class Call:
     path: str
     headers: Mapping[str, str]
     body: bytes
-    connection: object
+    connection: asyncio.Transport
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Receiver:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        assert isinstance(request.transport, asyncio.Transport)
         self.calls.append(Call(request.path, dict(request.headers), body, request.transport))
         return await self.answer(request) if self.answer else web.Response(status=202)
 
@@ -62,6 +64,26 @@ async def receiving(
         yield receiver
     finally:
         await runner.cleanup()
+        # Whoever called may be dead, or keep its end open.
+        for call in receiver.calls:
+            call.connection.abort()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+@contextmanager
+def receiving_beside(authority: Authority) -> Iterator[Receiver]:
+    """Receive in a thread, for tests that run no event loop."""
+    loop, opened = asyncio.new_event_loop(), receiving(authority)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield asyncio.run_coroutine_threadsafe(opened.__aenter__(), loop).result(20)
+    finally:
+        asyncio.run_coroutine_threadsafe(opened.__aexit__(None, None, None), loop).result(20)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def status(code: int, **headers: str) -> Answer:

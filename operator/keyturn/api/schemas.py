@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from keyturn.domain.duration import format_duration
@@ -158,6 +158,7 @@ def rotation_document(rotation: Rotation) -> Json:
         "outcome": rotation.outcome,
         "beganTime": time_of(rotation.began_at),
         "endedTime": time_of(rotation.ended_at),
+        "duration": _duration(rotation),
         "failures": rotation.failures,
         "code": failure.code if failure else None,
         "message": f"{failure.step} failed: {failure.message}" if failure else None,
@@ -175,9 +176,7 @@ def journal_document(name: SecretName, journal: Journal) -> Json:
     }
 
 
-def outlook_document(
-    spec: RotationSpec, journal: Journal, next_time: datetime | None
-) -> Json:
+def outlook_document(spec: RotationSpec, journal: Journal, next_time: datetime | None) -> Json:
     """Tell how a secret is rotated; the newest rotation is the one that is open, if one is."""
     newest = journal.rotations[0] if journal.rotations else None
     return {
@@ -228,6 +227,14 @@ def _decoded(key: str, value: object) -> SecretValue:
     except (binascii.Error, ValueError):
         pass  # Not raised from here: the error would bring the value with it.
     raise InvalidParameterError(f"the value of {key!r} is not base64")
+
+
+def _duration(rotation: Rotation) -> str | None:
+    if rotation.ended_at is None:
+        return None
+    # A clock that was put back must not make a negative one.
+    lasted = max((rotation.ended_at - rotation.began_at).total_seconds(), 0)
+    return format_duration(timedelta(seconds=round(lasted, 1)))
 
 
 def _object(body: bytes, fields: set[str]) -> Json:

@@ -8,7 +8,7 @@ import typer
 
 from keyturn.api import routes, schemas
 from keyturn.api.routes import Asked
-from keyturn.cli import client, output, values
+from keyturn.cli import account, client, output, rotating, values
 from keyturn.cli.exits import print_note
 from keyturn.cli.options import DEFAULT_NAMESPACE, Name, Namespace, name_of
 from keyturn.domain.errors import InvalidParameterError
@@ -48,7 +48,8 @@ def put(
     with Payload(_given(key, from_file, from_json)) as given:
         body = schemas.encode(schemas.put_request(given))
     document = client.call(settings, routes.PUT, Asked(asked, body=body))
-    _tell_current(document)
+    if not rotating.wait_for_change(settings, asked, document):
+        _tell_current(document)
     if document["awaiting"]:
         print_note(f"it waits for a value of {', '.join(document['awaiting'])}")
 
@@ -59,9 +60,15 @@ def rollback(
     *,
     to: Annotated[int, typer.Option(min=1, help="The version that becomes Current.")],
 ) -> None:
-    """Make an older version Current again; the present one becomes Previous."""
-    asked = Asked(name_of(namespace, name), body=schemas.encode({"to": to}))
-    _tell_current(client.call(Settings.load(), routes.ROLLBACK, asked))
+    """Make an older version Current again; the present one becomes Previous.
+
+    With a rotator its values become a new version, which is set and tested in the target first.
+    """
+    asked, settings = name_of(namespace, name), Settings.load()
+    body = schemas.encode({"to": to, "by": account.by("keyturn rollback")})
+    document = client.call(settings, routes.ROLLBACK, Asked(asked, body=body))
+    if not rotating.wait_for_change(settings, asked, document):
+        _tell_current(document)
 
 
 def restore(name: Name, namespace: Namespace = DEFAULT_NAMESPACE) -> None:
@@ -102,4 +109,7 @@ def _given(key: str | None, file: Path | None, json: Path | None) -> dict[str, S
 
 def _tell_current(document: Json) -> None:
     name = f"{document['namespace']}/{document['name']}"
+    if document["currentVersion"] is None:
+        output.write_line(f"{name}: kept until its first version can be set in the target")
+        return
     output.write_line(f"{name}: version {document['currentVersion']} is Current")

@@ -24,6 +24,10 @@ Json = dict[str, Any]
 ANSWER_SECONDS = 60.0
 
 
+class SilentOperatorError(UnavailableError):
+    """Nothing was answered: none runs, or it stopped; whether it heard the question is unknown."""
+
+
 def call(settings: Settings, route: Route, asked: Asked) -> Json:
     """Let the operator answer; where none runs, answer from the store, which is locked meanwhile.
 
@@ -49,12 +53,12 @@ def ask_running(settings: Settings, route: Route, asked: Asked) -> Json:
     """Let the operator answer what only a running one can do.
 
     Raises:
-        UnavailableError: none runs, or it does not answer.
+        SilentOperatorError: none runs, or it does not answer.
         KeyturnError: what the operation raised.
     """
     answer = ask_operator(settings, route, asked)
     if answer is None:
-        raise UnavailableError(
+        raise SilentOperatorError(
             f"no operator answers on {settings.socket}; start keyturn run, or set KEYTURN_SOCKET"
         )
     return answer
@@ -65,7 +69,7 @@ def ask_operator(settings: Settings, route: Route, asked: Asked) -> Json | None:
 
     Raises:
         DeniedError: it belongs to another user.
-        UnavailableError: it stopped, or does not answer in time.
+        SilentOperatorError: it stopped, or does not answer in time.
     """
     connection = _Connection(settings.socket)
     try:
@@ -80,7 +84,7 @@ def ask_operator(settings: Settings, route: Route, asked: Asked) -> Json | None:
             " them, or with kubectl keyturn"
         ) from error
     except (OSError, http.client.HTTPException) as error:
-        raise UnavailableError(
+        raise SilentOperatorError(
             f"the operator on {settings.socket} stopped or does not answer; keyturn history tells"
             " whether a change was made before you try again"
         ) from error

@@ -10,6 +10,7 @@ from keyturn.api.routes import Asked
 from keyturn.cli import client, output, revealing
 from keyturn.cli.options import DEFAULT_NAMESPACE, Form, Name, Namespace, name_of
 from keyturn.cli.output import Output
+from keyturn.cli.rotating import under_way
 from keyturn.domain.errors import InvalidParameterError, KeyturnError, NotFoundError
 from keyturn.domain.payload import Payload
 from keyturn.domain.stage import Stage
@@ -139,7 +140,24 @@ def _described(document: Json) -> list[tuple[str, object]]:
     ]
     if document["state"] == "Deleted":
         fields += [("Deleted", document["deletedTime"]), ("Purged after", document["purgeTime"])]
+    fields += _rotation(document["rotation"])
     return fields + ([("Problem", document["problem"])] if document["problem"] else [])
+
+
+def _rotation(document: Json | None) -> list[tuple[str, object]]:
+    if document is None:
+        return []
+    how = f"{document['strategy']} by {document['rotator'] or 'its generators'}"
+    newest = document["newest"]
+    is_open = newest is not None and newest["outcome"] is None
+    return [
+        ("Rotation", f"{how}, suspended" if document["suspended"] else how),
+        ("Next rotation", document["nextTime"]),
+        (
+            "Under way" if is_open else "Last rotation",
+            under_way(newest) if newest is not None else None,
+        ),
+    ]
 
 
 def _only(values: Payload, key: str, document: Json) -> Payload:

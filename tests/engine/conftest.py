@@ -1,0 +1,33 @@
+"""The process of a file of kill tests, and the secret that a class of them rotates."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from engine.harness import Rotated, Victim
+from engine.kills import Stand
+
+
+@pytest.fixture(scope="session")
+def kills(pytestconfig: pytest.Config) -> int:
+    """How often a process is killed at each place."""
+    number: int = pytestconfig.getoption("--kills")
+    return number
+
+
+@pytest.fixture(scope="module")
+def victim(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Victim]:
+    with Victim.started(tmp_path_factory.mktemp("engine"), request.module.ROTATOR) as victim:
+        yield victim
+        print(f"the longest recovery took {victim.slowest:.2f} s")
+
+
+@pytest.fixture(scope="class")
+def rotated(victim: Victim, stand: Stand) -> Rotated:
+    """A secret whose first version is in the target already."""
+    rotated = victim.imported(stand.case, asyncio.run(stand.born()))
+    rotated.settle()
+    return rotated
