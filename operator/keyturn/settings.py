@@ -28,8 +28,8 @@ class Settings:
     """The operator's own namespace."""
     watch_namespaces: tuple[str, ...] = ()
     """The namespaces to watch; none: all."""
-    workers: int = 16
-    """How many secrets are reconciled at once."""
+    workers: int = 64
+    """How many secrets are reconciled at once: those that wait together share commits."""
     payload_limit: int = MAX_PAYLOAD_BYTES
     """The most bytes of a payload, 1 KiB to 1 MiB."""
     health_address: str = "127.0.0.1"
@@ -70,7 +70,7 @@ class Settings:
             key_file=Path(key_file) if key_file else None,
             namespace=values.get("KEYTURN_NAMESPACE") or OPERATOR_NAMESPACE,
             watch_namespaces=tuple(n.strip() for n in namespaces.split(",") if n.strip()),
-            workers=_number(values, "WORKERS", default=16, low=1, high=256),
+            workers=_number(values, "WORKERS", default=64, low=1, high=256),
             payload_limit=_number(
                 values, "PAYLOAD_LIMIT", default=MAX_PAYLOAD_BYTES, low=1024, high=1024 * 1024
             ),
