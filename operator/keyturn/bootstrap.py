@@ -1,6 +1,7 @@
 """The composition root: settings in, a running operator out. It opens and closes everything."""
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -67,6 +68,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FIRST_DELAY, LAST_DELAY = 0.2, 10.0
+
+GC_THRESHOLDS = (2_000, 20, 20)
+"""So many more objects that may hold others than were freed make a look at the youngest of them,
+so many looks one at the older ones, and so many of those a full one."""
 
 
 def now() -> datetime:
@@ -136,7 +141,19 @@ async def run(settings: Settings) -> None:
         await stack.enter_async_context(serving(settings.socket, served))
         await here.operator.listed()
         logger.info("all resources are listed; the operator is at work")
+        _settle_memory()
         await asyncio.get_running_loop().create_future()
+
+
+def _settle_memory() -> None:
+    """Let the collector of garbage look only at what is made from now on, and less often.
+
+    Each full look went over the modules and tables of the start, 80,000 objects, and for 56 ms no
+    thread moved. Nearly all that a reconcile makes is freed by its count of references before.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 @asynccontextmanager
