@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -73,6 +74,11 @@ GC_THRESHOLDS = (2_000, 20, 20)
 """So many more objects that may hold others than were freed make a look at the youngest of them,
 so many looks one at the older ones, and so many of those a full one."""
 
+SWITCH_INTERVAL = 0.001
+"""Seconds after which a thread that computes lets another one that waits go on. kopf's thread and
+the store's hand over what was heard or kept, and then compute on: with the interpreter's 5 ms,
+what they handed over waited for all of that."""
+
 
 def now() -> datetime:
     return datetime.now(UTC)
@@ -141,6 +147,7 @@ async def run(settings: Settings) -> None:
         await stack.enter_async_context(serving(settings.socket, served))
         await here.operator.listed()
         logger.info("all resources are listed; the operator is at work")
+        sys.setswitchinterval(SWITCH_INTERVAL)
         _settle_memory()
         await asyncio.get_running_loop().create_future()
 
