@@ -29,8 +29,8 @@ class Settings:
     """The operator's own namespace."""
     watch_namespaces: tuple[str, ...] = ()
     """The namespaces to watch; none: all."""
-    workers: int = 16
-    """How many secrets are reconciled at once."""
+    workers: int = 64
+    """How many secrets are reconciled at once: those that wait together share commits."""
     lease: str = "keyturn"
     """The Lease in `namespace` by which operators agree which of them rotates."""
     rotations: int = 8
@@ -86,7 +86,7 @@ class Settings:
             key_file=Path(key_file) if key_file else None,
             namespace=values.get("KEYTURN_NAMESPACE") or OPERATOR_NAMESPACE,
             watch_namespaces=tuple(n.strip() for n in namespaces.split(",") if n.strip()),
-            workers=_number(values, "WORKERS", default=16, low=1, high=256),
+            workers=_number(values, "WORKERS", default=64, low=1, high=256),
             lease=values.get("KEYTURN_LEASE") or "keyturn",
             rotations=_number(values, "ROTATIONS", default=8, low=1, high=256),
             payload_limit=_number(

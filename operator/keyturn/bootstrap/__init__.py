@@ -1,6 +1,8 @@
 """The composition root: settings in, a running operator out. It opens and closes everything."""
 
+import gc
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -23,6 +25,15 @@ from keyturn.settings import Settings
 from keyturn.store.sqlite import SQLiteStore
 
 logger = logging.getLogger(__name__)
+
+GC_THRESHOLDS = (2_000, 20, 20)
+"""So many more objects that may hold others than were freed make a look at the youngest of them,
+so many looks one at the older ones, and so many of those a full one."""
+
+SWITCH_INTERVAL = 0.001
+"""Seconds after which a thread that computes lets another one that waits go on. kopf's thread and
+the store's hand over what was heard or kept, and then compute on: with the interpreter's 5 ms,
+what they handed over waited for all of that."""
 
 
 @asynccontextmanager
@@ -68,8 +79,21 @@ async def run(settings: Settings) -> None:
         await stack.enter_async_context(serving(settings.socket, served))
         await here.operator.listed()
         logger.info("all resources are listed; the operator is at work")
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        _settle_memory()
         await here.replaced.wait()
         raise LeadershipLostError("another operator has taken over; this one ends")
+
+
+def _settle_memory() -> None:
+    """Let the collector of garbage look only at what is made from now on, and less often.
+
+    Each full look went over the modules and tables of the start, 80,000 objects, and for 56 ms no
+    thread moved. Nearly all that a reconcile makes is freed by its count of references before.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 @asynccontextmanager

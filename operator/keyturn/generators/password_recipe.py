@@ -5,9 +5,11 @@ AWS excludes: no such characters, no such type, at least one of each other type.
 one resource, as long as they do not contradict each other.
 """
 
+import json
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 from keyturn.domain.errors import InvalidParameterError
@@ -58,11 +60,19 @@ class PasswordRecipe:
     def read(cls, written: Mapping[str, Any]) -> Self:
         """Read the parameters.
 
+        Most passwords of a cluster ask for the same, and each is read twice, when its resource is
+        parsed and when it is made: recipes that were read lately are remembered.
+
         Raises:
             InvalidParameterError: one is out of bounds, they contradict each other, or there is
                 no such password.
         """
-        fields = Parameters(written, *_FIELDS)
+        return cls._remembered(json.dumps(written))
+
+    @classmethod
+    @lru_cache(maxsize=256)
+    def _remembered(cls, written: str) -> Self:
+        fields = Parameters(json.loads(written), *_FIELDS)
         length = fields.integer("length", _LENGTH, default=DEFAULT_LENGTH)
         allow_repeat = fields.flag("allowRepeat", default=True)
         _refuse_contradictions(fields)
@@ -91,7 +101,9 @@ class PasswordRecipe:
             )
             password += drawn
             drawn[:] = bytes(len(drawn))
-        characters.shuffle(password)
+        if len(self.parts) > 1:
+            # One part alone is in a random order already.
+            characters.shuffle(password)
         return password
 
     def _check_alphabet(self, part: _Part, fields: Parameters) -> None:

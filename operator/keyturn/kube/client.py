@@ -144,7 +144,9 @@ class KubeClient:
                 return
             configuration = await self._connection.load()
             rest = client.ApiClient(configuration).rest_client
-            connector = aiohttp.TCPConnector(ssl=rest.ssl_context, limit=64, keepalive_timeout=60)
+            # No limit: the workers are one, and a watch, which holds its connection for good, must
+            # never keep a request from going out. There is one for each namespace that is followed.
+            connector = aiohttp.TCPConnector(ssl=rest.ssl_context, limit=0, keepalive_timeout=60)
             # A proxy of the environment is not for the apiserver, and a netrc has no say here.
             self._session = aiohttp.ClientSession(
                 connector=connector,

@@ -2,6 +2,7 @@
 
 from keyturn.domain.secret import SecretName
 from keyturn.kube.client import MERGE_PATCH, Json, KubeClient, query
+from keyturn.kube.metadata_watch import METADATA
 
 GROUP, VERSION, PLURAL = "keyturn.dev", "v1alpha1", "managedsecrets"
 CRD = f"{PLURAL}.{GROUP}"
@@ -44,5 +45,6 @@ class ManagedSecrets:
             path,
             body={"metadata": {"uid": uid}, "status": status},
             content_type=MERGE_PATCH,
+            accept=METADATA,
         )
         return int(answer["metadata"]["resourceVersion"])

@@ -143,9 +143,7 @@ class MetadataWatch:
         )
         try:
             async with self._kube.stream(path, accept=METADATA) as lines:
-                while line := await self._line_of(lines):
-                    self.heard_at = time.monotonic()
-                    self._take(line)
+                await self._read(lines)
         except ClusterUnavailableError as error:
             if getattr(error, "status", 0) == HTTPStatus.GONE:
                 self._version = ""
@@ -154,10 +152,15 @@ class MetadataWatch:
             self._version = ""
             raise
 
-    async def _line_of(self, lines: aiohttp.StreamReader) -> bytes:
+    async def _read(self, lines: aiohttp.StreamReader) -> None:
+        """Take line after line, until the stream ends or falls silent."""
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._silence):
-                return await lines.readline()
+            async with asyncio.timeout(self._silence) as limit:
+                while line := await lines.readline():
+                    limit.reschedule(loop.time() + self._silence)
+                    self.heard_at = time.monotonic()
+                    self._take(line)
         except TimeoutError:
             raise ClusterUnavailableError("the watch fell silent") from None
 

@@ -35,19 +35,23 @@ _PAGE_OF_NAMESPACE = (
     f"{_SECRETS} WHERE namespace = ? AND (name, id) > (?, ?) ORDER BY name, id LIMIT ?"
 )
 _DUE = f"{_SECRETS} WHERE purge_after <= ? ORDER BY purge_after, id"
-_VERSIONS = (
-    f"SELECT {VERSION_COLUMNS} FROM versions"  # noqa: S608 - constant columns, no values
-    " WHERE secret_id = ? ORDER BY number"
-)
+_PARTS = f"""
+SELECT 'version', {VERSION_COLUMNS}, NULL, NULL FROM versions WHERE secret_id = ?1
+UNION ALL
+SELECT 'stage', stage, number, NULL, NULL, NULL, NULL, NULL, NULL FROM stages WHERE secret_id = ?1
+UNION ALL
+SELECT 'claim', native_name, key, NULL, NULL, NULL, NULL, NULL, NULL FROM claims
+    WHERE secret_id = ?1
+UNION ALL
+SELECT 'projection', {PROJECTION_COLUMNS} FROM projections WHERE secret_id = ?1
+ORDER BY 1, 2
+"""  # noqa: S608 - constant columns, no values
+"""All that hangs on a secret. One statement, as each one costs a change of the interpreter's lock:
+the first column tells the table, and within one the rows are in the order of the second."""
 _SEALED = (
     f"SELECT {VERSION_COLUMNS}, sealed FROM versions"  # noqa: S608 - constant columns, no values
     " WHERE secret_id = ? AND number = ?"
 )
-_PROJECTIONS = (
-    f"SELECT {PROJECTION_COLUMNS} FROM projections"  # noqa: S608 - constant columns, no values
-    " WHERE secret_id = ? ORDER BY native_name"
-)
-_STAGES = "SELECT stage, number FROM stages WHERE secret_id = ?"
 _CLAIMS = "SELECT native_name, key FROM claims WHERE secret_id = ?"
 _CONFLICT = (
     "SELECT secret_id FROM claims WHERE namespace_uid = ? AND native_name = ?"
@@ -76,10 +80,12 @@ def find(connection: Connection, namespace_uid: str, name: str) -> Secret | None
 
 
 def get(connection: Connection, secret_id: UUID) -> Secret:
-    row = connection.execute(_BY_ID, (secret_id.bytes,)).fetchone()
-    if row is None:
-        raise SecretNotFoundError(f"the store holds no secret with the id {secret_id}")
-    return _whole(connection, row)
+    return _whole(connection, _row(connection, secret_id))
+
+
+def bare(connection: Connection, secret_id: UUID) -> Secret:
+    """Read a secret without its versions, stages, claims and projections."""
+    return to_secret(_row(connection, secret_id))
 
 
 def lookup(connection: Connection, name: SecretName) -> Sequence[Secret]:
@@ -109,6 +115,11 @@ def sealed(connection: Connection, secret_id: UUID, number: int) -> SealedVersio
     return SealedVersion(to_version(row[:-1]), row[-1])
 
 
+def claims(connection: Connection, secret_id: UUID) -> frozenset[Claim]:
+    """Tell what a secret has claimed."""
+    return frozenset(Claim(*row) for row in connection.execute(_CLAIMS, (secret_id.bytes,)))
+
+
 def holder(connection: Connection, namespace_uid: str, claim: Claim) -> Secret | None:
     secret_id = conflict(connection, namespace_uid, claim, but=NOBODY)
     return None if secret_id is None else get(connection, UUID(bytes=secret_id))
@@ -134,13 +145,21 @@ def next_purge(connection: Connection) -> datetime | None:
     return None if due is None else from_microseconds(due)
 
 
+def _row(connection: Connection, secret_id: UUID) -> Row:
+    row: Row | None = connection.execute(_BY_ID, (secret_id.bytes,)).fetchone()
+    if row is None:
+        raise SecretNotFoundError(f"the store holds no secret with the id {secret_id}")
+    return row
+
+
 def _whole(connection: Connection, row: Row) -> Secret:
-    key = (row[0],)
-    execute = connection.execute
+    parts: dict[str, list[Row]] = {"version": [], "stage": [], "claim": [], "projection": []}
+    for kind, *columns in connection.execute(_PARTS, (row[0],)):
+        parts[kind].append(columns)
     return to_secret(
         row,
-        versions=tuple(to_version(found) for found in execute(_VERSIONS, key)),
-        stages={Stage(stage): number for stage, number in execute(_STAGES, key)},
-        claims=frozenset(Claim(native, data_key) for native, data_key in execute(_CLAIMS, key)),
-        projected=tuple(to_projected(found) for found in execute(_PROJECTIONS, key)),
+        versions=tuple(to_version(found[:6]) for found in parts["version"]),
+        stages={Stage(stage): number for stage, number, *_ in parts["stage"]},
+        claims=frozenset(Claim(native, key) for native, key, *_ in parts["claim"]),
+        projected=tuple(to_projected(found) for found in parts["projection"]),
     )

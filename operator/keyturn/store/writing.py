@@ -1,7 +1,8 @@
 """What is written to the tables.
 
-Each function runs on the writer's thread in a savepoint of its own: when it raises, nothing that
-it wrote stays. One that finds nothing to change writes nothing, so that it costs no fsync.
+Each function runs on the writer's thread: when it raises, nothing that it wrote stays. It may be
+run again after it was rolled back, so it depends on nothing but the tables. One that finds nothing
+to change writes nothing, so that it costs no fsync.
 """
 
 from collections.abc import Collection
@@ -190,20 +191,21 @@ def _move(connection: Connection, secret: Secret, stages: Stages) -> None:
 
 
 def claim(connection: Connection, secret_id: UUID, claims: Collection[Claim]) -> frozenset[Claim]:
-    secret = reading.get(connection, secret_id)
+    secret = reading.bare(connection, secret_id)
     _require_live(secret)
+    held = reading.claims(connection, secret_id)
     key, wanted = secret_id.bytes, frozenset(claims)
     refused = frozenset(
         one
-        for one in wanted - secret.claims
+        for one in wanted - held
         if reading.conflict(connection, secret.namespace_uid, one, but=key) is not None
     )
-    for one in secret.claims - wanted:
+    for one in held - wanted:
         connection.execute(
             "DELETE FROM claims WHERE secret_id = ? AND native_name = ? AND key = ?",
             (key, one.native_name, one.key),
         )
-    for one in wanted - secret.claims - refused:
+    for one in wanted - held - refused:
         connection.execute(
             "INSERT INTO claims VALUES (?, ?, ?, ?)",
             (secret.namespace_uid, one.native_name, one.key, key),
@@ -214,7 +216,7 @@ def claim(connection: Connection, secret_id: UUID, claims: Collection[Claim]) ->
 def record_projection(connection: Connection, secret_id: UUID, projected: Projected) -> None:
     connection.execute(_RECORD, (*projection_row(projected), secret_id.bytes))
     if not connection.changes():
-        _require_live(reading.get(connection, secret_id))
+        _require_live(reading.bare(connection, secret_id))
 
 
 def forget_projection(connection: Connection, secret_id: UUID, native_name: str) -> None:

@@ -1,5 +1,7 @@
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,21 @@ from keyturn.kube.client import KubeClient, _parsed
 from keyturn.kube.connection import Connection
 
 
-@pytest.fixture
-async def kube(tmp_path: Path) -> AsyncIterator[KubeClient]:
+def kubeconfig(tmp_path: Path, server: str) -> Connection:
     document = {
-        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "clusters": [{"name": "a", "cluster": {"server": server}}],
         "users": [{"name": "a", "user": {"token": "of-nobody"}}],
         "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
         "current-context": "a",
     }
     path = tmp_path / "kubeconfig"
     path.write_text(json.dumps(document))
-    async with KubeClient(Connection(path)) as kube:
+    return Connection(path)
+
+
+@pytest.fixture
+async def kube(tmp_path: Path) -> AsyncIterator[KubeClient]:
+    async with KubeClient(kubeconfig(tmp_path, "http://127.0.0.1:9")) as kube:
         yield kube
 
 
@@ -55,3 +61,26 @@ async def test_a_token_that_cannot_be_read_just_now_is_waited_for(
 def test_an_answer_that_is_none_is_trouble_of_the_cluster(content: bytes) -> None:
     with pytest.raises(ClusterUnavailableError):
         _parsed(content)
+
+
+async def test_watches_keep_no_request_from_going_out(tmp_path: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                asked = await reader.readuntil(b"\r\n\r\n")
+                body = b"" if b"watch=true" in asked else b"2\r\n{}\r\n0\r\n\r\n"
+                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        KubeClient(kubeconfig(tmp_path, f"http://127.0.0.1:{port}")) as kube,
+        AsyncExitStack() as watches,
+    ):
+        async with asyncio.timeout(20):
+            for _ in range(150):
+                stream = kube.stream("/api/v1/secrets?watch=true", accept="application/json")
+                await watches.enter_async_context(stream)
+            assert await kube.request("GET", "/api") == {}

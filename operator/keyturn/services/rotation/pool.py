@@ -14,12 +14,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Assignment:
-    """What waits for its turn: a secret, its target, and how many of that may be at work."""
+    """What waits for its turn: a secret, its target, and how many of that may be at work.
+
+    `replaced` is called when another one of the same secret takes its place.
+    """
 
     name: SecretName
     target: str
     at_most: int
     perform: Callable[[], Awaitable[None]]
+    replaced: Callable[[], None] = lambda: None
 
 
 class RotationPool:
@@ -44,12 +48,12 @@ class RotationPool:
     def put(self, assignment: Assignment) -> None:
         """Let it be done when its turn comes; one of the same secret that waits is replaced."""
         name = assignment.name
-        if name in self._at_work:
-            self._again[name] = assignment
-            return
-        if name not in self._waiting:
+        place = self._again if name in self._at_work else self._waiting
+        if name in place:
+            place[name].replaced()
+        elif place is self._waiting:
             self._order.append(name)
-        self._waiting[name] = assignment
+        place[name] = assignment
         self._changed.set()
 
     async def run(self) -> None:

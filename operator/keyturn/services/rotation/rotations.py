@@ -310,25 +310,30 @@ class Rotations:
         if (await self._journal.journal(secret.id)).open is not None or self._pool.is_at_work(
             resource.name
         ):
-            raise ConflictError(
-                f"a rotation of {resource.name} is under way; wait for it, or run: "
-                f"keyturn rotate {resource.name.name} -n {resource.namespace} --cancel"
-            )
+            raise _is_under_way(resource)
         known = self._known.setdefault(resource.name, _Known())
         await self._match(resource, rotation, known)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+        def answer(error: KeyturnError | None) -> None:
+            if not done.done():
+                done.set_result(None) if error is None else done.set_exception(error)
+
         async def perform() -> None:
             try:
                 await self._performing.begin(Turn(resource, secret.id, wanted))
-                done.set_result(None)
+                answer(None)
             except KeyturnError as error:
-                done.set_exception(error)
+                answer(error)
             finally:
+                answer(KeyturnError("the rotation could not begin; the operator's log says why"))
                 self._told()
                 self._changed(resource.name)
 
-        self._pool.put(Assignment(resource.name, known.place, known.at_most, perform))
+        def replaced() -> None:
+            answer(_is_under_way(resource))
+
+        self._pool.put(Assignment(resource.name, known.place, known.at_most, perform, replaced))
         await done
         begun = (await self._journal.journal(secret.id)).rotations
         return begun[0]
@@ -366,6 +371,13 @@ class Rotations:
 
 NO_TARGET_LIMIT = 1000
 """Where no target has to bear them, only the pool's own limit counts."""
+
+
+def _is_under_way(resource: ManagedSecret) -> ConflictError:
+    return ConflictError(
+        f"a rotation of {resource.name} is under way; wait for it, or run: "
+        f"keyturn rotate {resource.name.name} -n {resource.namespace} --cancel"
+    )
 
 
 def _wanted(resource: ManagedSecret, decision: Decision) -> Wanted | None:
