@@ -65,10 +65,15 @@ class Local:
 
     async def apply(self, name: str, *inputs: str, namespace: str = "default") -> Secret:
         """Attach a resource whose keys wait for values, as a reconcile does."""
-        body: dict[str, Any] = {
-            "metadata": {"name": name, "namespace": namespace, "uid": str(uuid4())},
-            "spec": {"data": [{"key": key, "input": {}} for key in inputs]},
-        }
+        spec = {"data": [{"key": key, "input": {}} for key in inputs]}
+        return await self.attach(name, spec, namespace=namespace)
+
+    async def attach(
+        self, name: str, spec: Mapping[str, Any], *, namespace: str = "default", **metadata: Any
+    ) -> Secret:
+        """Attach a resource, as a reconcile does."""
+        named_so = {"name": name, "namespace": namespace, "uid": str(uuid4())}
+        body: dict[str, Any] = {"metadata": {**named_so, **metadata}, "spec": spec}
         named, uid = SecretName(namespace, name), f"uid-of-{namespace}"
         sealed = self.manifests.seal(to_manifest(body), "uid-of-crd", uid, named)
         attachment = Attachment(uid, named, body["metadata"]["uid"], Retention(), sealed)

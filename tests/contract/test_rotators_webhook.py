@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import secrets
 import socket
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -29,34 +28,9 @@ from keyturn.rotators.webhook.rotator import WebhookRotator
 from keyturn.testing.rotators import RotatorContract, Site, order_of
 from servers.certificates import Authority
 from servers.webhook_endpoint import CONTRACT, Endpoint, lose_the_reply, serving
+from servers.webhook_users import KEY, EndpointSite, credential, target_of
 
-KEY = b"k" * 32
 ROTATOR = WebhookRotator()
-
-
-def credential(version: int = 1, *, username: str = "orders", password: str = "") -> Credential:
-    values = {"username": username, "password": password or secrets.token_urlsafe(24)}
-    return Credential(version, {n: SecretValue(v.encode()) for n, v in values.items()})
-
-
-class EndpointSite:
-    """The users of the endpoint, made without the rotator."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-
-    async def born(self, strategy: Strategy) -> Credential:
-        born = credential(username=f"user_{secrets.token_hex(4)}")
-        values = {name: bytes(value.reveal()).decode() for name, value in born.values.items()}
-        self._endpoint.users[values["username"]] = [values["password"]]
-        return born
-
-    def renewed(self, credential: Credential, version: int) -> Credential:
-        password = SecretValue(secrets.token_urlsafe(24).encode())
-        return Credential(version, {**credential.values, "password": password})
-
-    def base_username(self, credential: Credential) -> str:
-        return bytes(credential.values["username"].reveal()).decode()
 
 
 @pytest.fixture
@@ -74,20 +48,6 @@ async def endpoint(authority: Authority) -> AsyncIterator[Endpoint]:
 @pytest.fixture
 def site(endpoint: Endpoint) -> EndpointSite:
     return EndpointSite(endpoint)
-
-
-def target_of(endpoint: Endpoint, authority: Authority, **parameters: Any) -> Target:
-    return Target(
-        {
-            "url": endpoint.url,
-            "allowPrivateAddresses": True,
-            "strategies": ["SingleUser", "AlternatingUsers"],
-            **parameters,
-        },
-        admin={"signingKey": SecretValue(KEY)},
-        authority=authority.pem,
-        timeout=5.0,
-    )
 
 
 @pytest.fixture

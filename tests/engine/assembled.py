@@ -130,14 +130,13 @@ class GivenAim(Aiming):
         self, resource: ManagedSecret, rotation: Any, settings: RotatorSettings | None
     ) -> AsyncIterator[Aim]:
         rotator, traits, roles = self.match(resource, rotation, settings)
-        job = self._world.job
         if settings is None:
             yield Aim(rotator, NOWHERE, traits, roles)
             return
+        job, jobs = self._world.job, self._world.jobs
+        authority = job["authority"].encode()
         with Payload(decoded(job["admin"])) as admin:
-            target = Target(
-                job["parameters"], admin, job["authority"].encode(), job["timeout"], self._world.jobs
-            )
+            target = Target(job["parameters"], admin, authority, job["timeout"], jobs)
             yield Aim(self.wrapped(rotator), target, traits, roles, settings)
 
     def wrapped(self, rotator: Rotator) -> Rotator:
@@ -222,7 +221,8 @@ class Engine:
 
     async def secret(self) -> Secret:
         name = self.world.name
-        attachment = Attachment("uid-of-shop", name, f"uid-of-{name.name}", Retention(), b"manifest")
+        uid = f"uid-of-{name.name}"
+        attachment = Attachment("uid-of-shop", name, uid, Retention(), b"manifest")
         return await self.vault.store.attach(attachment, now=now())
 
     @property

@@ -1,12 +1,15 @@
 """The process of a file of kill tests, and the secret that a class of them rotates."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 
 import pytest
 
 from engine.harness import Rotated, Victim
 from engine.kills import Stand
+
+logger = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +25,7 @@ def victim(
 ) -> Iterator[Victim]:
     with Victim.started(tmp_path_factory.mktemp("engine"), request.module.ROTATOR) as victim:
         yield victim
-        print(f"the longest recovery took {victim.slowest:.2f} s")
+        logger.info("the longest recovery took %.2f s", victim.slowest)
 
 
 @pytest.fixture(scope="class")

@@ -36,8 +36,8 @@ class Case:
     target: Target
     strategy: Strategy
     traits: Traits
+    rotation: Json
     data: Sequence[Json] = (PASSWORD,)
-    rotation: Json = field(default_factory=lambda: {"overlap": "0s"})
     allowed: tuple[str, ...] = ("*",)
 
     @property
@@ -51,7 +51,7 @@ class Case:
 
     def of(self, born: Credential) -> "Case":
         """Let the secret be of the user of a credential, where it has one."""
-        if "username" not in self.keys:
+        if "username" not in born.values:
             return self
         username = bytes(born.values["username"].reveal()).decode()
         rest = [entry for entry in self.data if entry["key"] != "username"]

@@ -19,7 +19,6 @@ from keyturn.domain.rotation_job import (
     RotationJob,
 )
 
-PAUSE = 0.01
 # $0 is the folder; what ends is told in one step.
 WRAPPER = '"$@"; echo $? > "$0/code.new"; mv "$0/code.new" "$0/code"'
 
@@ -38,8 +37,7 @@ class LocalJobs:
                 self._start(place, job, free)
             elif (place / "act").read_text() != job.act:
                 raise TargetLockedError("a Job of the same secret runs for another act")
-        while _is_running(place):
-            await asyncio.sleep(PAUSE)
+        await asyncio.to_thread(_wait, place)
         code = (place / "code").read_text().strip()
         shutil.rmtree(place / "files")
         ends = {"0": JobResult.DONE, str(REFUSED_EXIT_CODE): JobResult.REFUSED}
@@ -88,6 +86,7 @@ def _lock(place: Path) -> Iterator[int | None]:
         os.close(lock)
 
 
-def _is_running(place: Path) -> bool:
-    with _lock(place) as free:
-        return free is None
+def _wait(place: Path) -> None:
+    """Wait until no process holds the lock of a Job."""
+    with (place / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)

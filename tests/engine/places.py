@@ -60,7 +60,7 @@ def backward(replies: Replies) -> Places:
 
 def undone(traits: Traits, strategy: Strategy) -> Replies:
     """Tell what the target replies when a rotation is cancelled right after its `set`."""
-    stands = traits.coexists or strategy is Strategy.ALTERNATING_USERS
+    stands = traits.coexists or strategy is not Strategy.SINGLE_USER
     answer = Reply.YES if stands else Reply.NO
     return {Phase.UNDO_PROBE_CURRENT: answer, Phase.UNDO_PROBE: answer}
 

@@ -4,12 +4,10 @@ A user of Redis has both passwords side by side, so that the current one is acce
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine import places
 from engine.kills import CancelledKillContract, FirstKillContract, KillContract, Stand
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.redis.rotator import RedisRotator
@@ -54,8 +52,4 @@ class TestCancelled(CancelledKillContract):
 class TestWithoutOverlap(KillContract):
     """The previous password is taken away when the next rotation begins."""
 
-    strategy, traits = Strategy.SINGLE_USER, TRAITS
-
-    @pytest.fixture(scope="class")
-    def stand(self, request: pytest.FixtureRequest, server: RedisServer) -> Stand:
-        raise NotImplementedError
+    strategy, traits, overlap = Strategy.SINGLE_USER, TRAITS, None

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.kills import CancelledKillContract, FirstKillContract, KillContract, Stand
+from engine.kills import CancelledKillContract, KillContract, Stand
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.ssh.rotator import SSHRotator
 from servers.ssh_accounts import Account, target_of
-from servers.sshd import Server, running_sshd
+from servers.sshd import USER, Server, running_sshd
 
 ROTATOR = "ssh"
+KNOWN = {"host": "localhost", "hostKeys": [f"SHA256:{'A' * 43}"], "user": USER}
+TRAITS = SSHRotator().traits(KNOWN)
 KEY = {"key": "ssh-privatekey", "generate": {"sshKey": {}}}
 
 
@@ -20,3 +22,14 @@ def server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="class")
+def stand(request: pytest.FixtureRequest, server: Server) -> Stand:
+    return Stand.of(request, target_of(server), Account(server), data=[KEY])
+
+
+class TestSSH(KillContract):
+    strategy, traits = Strategy.SINGLE_USER, TRAITS
+
+
+class TestCancelled(CancelledKillContract):
+    strategy, traits = Strategy.SINGLE_USER, TRAITS

@@ -2,6 +2,7 @@
 
 import secrets
 import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -130,7 +131,7 @@ def _telling(total: int) -> Iterator[Callable[[Result], None]]:
     """Show a bar on a terminal, and a line for each secret elsewhere."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield lambda result: output.write_line(_line(result))
+        yield _write_at_once
         return
     failed = 0
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -144,6 +145,11 @@ def _telling(total: int) -> Iterator[Callable[[Result], None]]:
             progress.update(task, advance=1, description=told)
 
         yield tell
+
+
+def _write_at_once(result: Result) -> None:
+    output.write_line(_line(result))
+    sys.stdout.flush()
 
 
 def _line(result: Result) -> str:

@@ -44,7 +44,7 @@ class KubernetesEvents:
         """Post an event; a failure is logged and forgotten."""
         kind, reason, text = notice.value
         body = self._body(name, uid, datetime.now(UTC), (kind, reason, text))
-        body["metadata"]["generateName"] = f"{name.name[:200]}-"
+        body["metadata"]["generateName"] = f"{_beginning(name)}-"
         try:
             await self._create(name, body)
         except KeyturnError as error:
@@ -61,7 +61,7 @@ class KubernetesEvents:
         body = self._body(
             event.name, event.resource_uid, event.time, (kind, event.kind.value, told)
         )
-        body["metadata"]["name"] = f"{event.name.name[:200]}-{event.id}"
+        body["metadata"]["name"] = f"{_beginning(event.name)}-{event.id}"
         try:
             await self._create(event.name, body)
         except (AlreadyExistsError, ObjectNotFoundError):
@@ -95,6 +95,11 @@ class KubernetesEvents:
     async def _create(self, name: SecretName, body: dict[str, Any]) -> None:
         path = f"/apis/events.k8s.io/v1/namespaces/{name.namespace}/events"
         await self._kube.request("POST", path, body=body)
+
+
+def _beginning(name: SecretName) -> str:
+    """Cut a name so that more can follow; no part of it may end with what is cut at."""
+    return name.name[:200].rstrip(".-")
 
 
 _ROTATION_TEXTS: Mapping[EventKind, tuple[str, str]] = {

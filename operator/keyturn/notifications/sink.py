@@ -29,6 +29,9 @@ DEADLINE = 10.0
 """Seconds for a whole call, the connection included."""
 
 MAX_KEY_FILE = 4096
+"""The most bytes of the file of the keys."""
+
+_VISIBLE = range(ord("!"), ord("~") + 1)
 
 _IDLE = 2.0
 """Seconds for which a connection is kept for the next event: less than any server keeps it."""
@@ -165,9 +168,9 @@ def _read_keys(path: Path) -> Sequence[SecretValue]:
     """Read one key a line; while a key is changed the old and the new one stand there.
 
     Raises:
-        UnavailableError: the file cannot be read, or holds no key.
+        UnavailableError: the file cannot be read, or holds something else than keys.
     """
-    content = bytearray(MAX_KEY_FILE)
+    content = bytearray(MAX_KEY_FILE + 1)
     try:
         with path.open("rb", buffering=0) as file:
             length = file.readinto(content) or 0
@@ -175,10 +178,20 @@ def _read_keys(path: Path) -> Sequence[SecretValue]:
         raise UnavailableError(f"the key file {path} cannot be read: {error.strerror}") from None
     lines = content[:length].splitlines()
     content[:] = bytes(len(content))
+    # A key of any bytes could hold the end of a line, and be taken for two.
+    if length > MAX_KEY_FILE or not all(_is_visible(line) for line in lines):
+        raise UnavailableError(
+            f"the key file {path} must hold lines of visible ASCII; write for example whsec_ and "
+            "the base64 of 32 random bytes"
+        )
     keys = [SecretValue(line) for line in lines if line]
     if not keys:
         raise UnavailableError(f"the key file {path} holds no key")
     return keys
+
+
+def _is_visible(line: bytearray) -> bool:
+    return all(byte in _VISIBLE for byte in line)
 
 
 def _judge(host: str, status: int) -> None:

@@ -4,7 +4,7 @@ Compared is with the newest version, carried over from the current one: so a rol
 which the newest version is not the current one, is not rolled forward again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from keyturn.domain.errors import AwaitingInputError, InvalidSpecError
@@ -17,7 +17,7 @@ from keyturn.domain.managed_secret import (
 )
 from keyturn.domain.payload import Payload, SecretValue
 from keyturn.domain.secret import Secret, SecretName
-from keyturn.domain.version import KeyOrigin, VersionReason
+from keyturn.domain.version import KeyOrigin, Version, VersionReason
 from keyturn.services.generating import Generating
 
 Fingerprint = Callable[..., str]
@@ -32,11 +32,13 @@ class RotatedKeys:
     """What a rotation asks of the next version.
 
     `held` are keys that stay as they are, whatever became of their source; `renewed` are keys that
-    are generated anew although their source is the same.
+    are generated anew although their source is the same. `abandoned` are versions that never were
+    Current: what was new in them is still to be done.
     """
 
     held: frozenset[str] = frozenset()
     renewed: frozenset[str] = frozenset()
+    abandoned: frozenset[int] = frozenset()
 
 
 NO_ROTATION = RotatedKeys()
@@ -64,7 +66,8 @@ def plan(
 ) -> Plan | None:
     """Compare the specification with the newest version; None if nothing changed."""
     origins = _origins(spec, followed, fingerprint)
-    stood = secret.newest.origins if secret.newest else {}
+    compared = newest_but(secret, rotation.abandoned)
+    stood = compared.origins if compared else {}
     origins.update({key: stood[key] for key in rotation.held if key in stood and key in origins})
     changed = [
         e
@@ -76,6 +79,12 @@ def plan(
         return None
     reason = VersionReason.ROTATED if rotation.renewed else _reason(changed, origins, stood)
     return Plan(tuple(changed), origins, reason, followed)
+
+
+def newest_but(secret: Secret, abandoned: Collection[int]) -> Version | None:
+    """Find the newest version that is none of those."""
+    known = reversed(secret.versions)
+    return next((version for version in known if version.number not in abandoned), None)
 
 
 def plan_put(

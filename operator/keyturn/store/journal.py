@@ -5,13 +5,13 @@ Every write carries the epoch of the operator that wants it, and is refused with
 that was paused, or that does not know yet that it was replaced, changes nothing.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from keyturn.domain.rotation import Failure, Rotation, RotationState, Step
+from keyturn.domain.rotation import Failure, Outcome, Rotation, RotationState, Step
 from keyturn.domain.rotation_event import Channel, RotationEvent
 from keyturn.domain.secret import Secret
 from keyturn.domain.version import SealedVersion
@@ -37,6 +37,23 @@ class Journal:
     def state_base(self) -> str:
         return self.state.base if self.state is not None else ""
 
+    @property
+    def mark(self) -> Hashable:
+        """Tell whether something was begun, failed, given up or ended since."""
+        newest = self.rotations[0] if self.rotations else None
+        if newest is None:
+            return None
+        return newest.id, newest.failures, bool(newest.give_up), newest.outcome
+
+    def is_given_up(self, rotation_id: UUID) -> bool:
+        return any(one.id == rotation_id and one.give_up for one in self.rotations)
+
+    @property
+    def abandoned(self) -> frozenset[int]:
+        """The numbers of the versions whose rotation was given up."""
+        over = (one for one in self.rotations if one.outcome is Outcome.ABANDONED)
+        return frozenset(one.number for one in over)
+
 
 @dataclass(frozen=True, slots=True)
 class Telling:
@@ -51,8 +68,9 @@ class Beginning:
     """What a rotation begins with: its row, its pending version, and who it rotates.
 
     `identity` is a keyed digest of the target and the user: at most one secret holds it; empty
-    where there is no target. `channels` are those that the events are kept for. `handled_token` is
-    the resource's rotate token, if that is what began it.
+    where there is no target. `base` is the digest that is kept in the state from now on. `channels`
+    are those that the events are kept for. `handled_token` is the resource's rotate token, if that
+    is what began it.
     """
 
     rotation: Rotation
@@ -122,8 +140,14 @@ class RotationJournal(Protocol):
     async def give_up(self, epoch: int, rotation_id: UUID, why: str) -> None:
         """Turn a rotation back: what it began is undone. One that was promoted is not."""
 
-    async def promote(self, epoch: int, rotation_id: UUID) -> Secret:
-        """Make the pending version Current; the rotation's next step is to project it."""
+    async def promote(
+        self, epoch: int, rotation_id: UUID, *, unless_given_up: bool = False
+    ) -> Secret:
+        """Make the pending version Current; the rotation's next step is to project it.
+
+        Raises:
+            StageMovedError: it was given up, and that is to be minded.
+        """
 
     async def finish(
         self,
@@ -132,10 +156,16 @@ class RotationJournal(Protocol):
         retire_at: datetime | None,
         telling: Telling,
     ) -> Rotation:
-        """End a rotation whose version is Current and projected."""
+        """End a rotation whose version was made Current, and is projected.
+
+        The next due time is counted from now on, unless the cause was a change.
+        """
 
     async def drop(self, epoch: int, rotation_id: UUID, telling: Telling) -> Secret:
-        """End a rotation that was turned back: its version holds no stage any more."""
+        """End a rotation that was turned back: its version holds no stage any more.
+
+        The next due time is counted as after `finish`.
+        """
 
     async def record_retired(self, epoch: int, secret_id: UUID, number: int) -> Secret:
         """Take the stage Previous off a version that the target accepts no more.

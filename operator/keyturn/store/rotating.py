@@ -13,6 +13,7 @@ from keyturn.domain.errors import (
     TargetOwnedByOtherError,
 )
 from keyturn.domain.rotation import (
+    Cause,
     Failure,
     Outcome,
     Rotation,
@@ -106,8 +107,8 @@ def begin(connection: Connection, epoch: int, beginning: Beginning) -> Secret:
     connection.execute(_FORGET_OLD, (secret.id.bytes, KEPT_ROTATIONS))
     state = _state(connection, secret.id) or RotationState(rotation.began_at)
     handled = beginning.handled_token or state.handled_token
-    base = beginning.base or state.base
-    _put_state(connection, secret.id, replace(state, handled_token=handled, base=base))
+    state = replace(state, handled_token=handled, base=beginning.base)
+    _put_state(connection, secret.id, state)
     telling = Telling(rotation.began_at, beginning.channels)
     _tell(connection, EventKind.STARTED, secret, rotation, telling)
     return secret
@@ -146,12 +147,16 @@ def give_up(connection: Connection, epoch: int, rotation_id: UUID, why: str) -> 
         _update(connection, turned)
 
 
-def promote(connection: Connection, epoch: int, rotation_id: UUID) -> Secret:
+def promote(
+    connection: Connection, epoch: int, rotation_id: UUID, *, unless_given_up: bool
+) -> Secret:
     require_epoch(connection, epoch)
     rotation = _open(connection, rotation_id)
     secret = reading.get(connection, rotation.secret_id)
-    if secret.stages.current == rotation.number:
+    if rotation.step is Step.PROJECT:
         return secret
+    if unless_given_up and rotation.give_up:
+        raise StageMovedError("the rotation was given up meanwhile")
     secret = writing.promote(connection, secret.id, rotation.number, expected=secret.stages.current)
     _update(connection, replace(rotation, step=Step.PROJECT, retry_at=None, give_up=""))
     return secret
@@ -167,13 +172,14 @@ def finish(
     require_epoch(connection, epoch)
     rotation = _open(connection, rotation_id)
     secret = reading.get(connection, rotation.secret_id)
-    if secret.stages.current != rotation.number:
-        raise StageMovedError(f"version {rotation.number} of {secret.name} is not Current")
+    if rotation.step is not Step.PROJECT:
+        raise StageMovedError(f"version {rotation.number} of {secret.name} was not promoted")
     over = replace(rotation, outcome=Outcome.SUCCEEDED, ended_at=telling.now, retry_at=None)
     _update(connection, over)
     state = _state(connection, secret.id) or RotationState(telling.now)
     due = retire_at if secret.stages.previous is not None else None
-    _put_state(connection, secret.id, replace(state, anchor=telling.now, retire_at=due))
+    anchor = _anchor_after(rotation, state, telling.now)
+    _put_state(connection, secret.id, replace(state, anchor=anchor, retire_at=due))
     _tell(connection, EventKind.SUCCEEDED, secret, over, telling)
     return over
 
@@ -187,7 +193,8 @@ def drop(connection: Connection, epoch: int, rotation_id: UUID, telling: Telling
     over = replace(rotation, outcome=Outcome.ABANDONED, ended_at=telling.now, retry_at=None)
     _update(connection, over)
     state = _state(connection, secret.id) or RotationState(telling.now)
-    _put_state(connection, secret.id, replace(state, anchor=telling.now))
+    anchor = _anchor_after(rotation, state, telling.now)
+    _put_state(connection, secret.id, replace(state, anchor=anchor))
     _tell(connection, EventKind.ABANDONED, secret, over, telling)
     return secret
 
@@ -225,6 +232,11 @@ def delivered(connection: Connection, channel: Channel, event_id: UUID) -> None:
 def require_epoch(connection: Connection, epoch: int) -> None:
     if connection.execute("SELECT epoch FROM store").get != epoch:
         raise LeadershipLostError("another operator rotates now; this one has to stop")
+
+
+def _anchor_after(rotation: Rotation, state: RotationState, now: datetime) -> datetime:
+    """Count from now, unless the credential stayed: else changes could put off its rotation."""
+    return state.anchor if rotation.cause is Cause.CHANGE else now
 
 
 def _open(connection: Connection, rotation_id: UUID) -> Rotation:

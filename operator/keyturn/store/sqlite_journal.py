@@ -56,8 +56,12 @@ class SQLiteJournal:
     async def give_up(self, epoch: int, rotation_id: UUID, why: str) -> None:
         await self._writer.write(rotating.give_up, epoch, rotation_id, why)
 
-    async def promote(self, epoch: int, rotation_id: UUID) -> Secret:
-        return await self._writer.write(rotating.promote, epoch, rotation_id)
+    async def promote(
+        self, epoch: int, rotation_id: UUID, *, unless_given_up: bool = False
+    ) -> Secret:
+        return await self._writer.write(
+            rotating.promote, epoch, rotation_id, unless_given_up=unless_given_up
+        )
 
     async def finish(
         self,

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from keyturn.domain.errors import StageMovedError
-from keyturn.domain.rotation import Outcome, RotationState
+from keyturn.domain.rotation import Cause, Outcome, RotationState
 from keyturn.domain.rotation_event import Channel, EventKind
 from keyturn.domain.secret import Secret
 from keyturn.domain.stage import Stage, Stages
@@ -19,6 +19,7 @@ from keyturn.testing.store_rotation_samples import (
     BOTH,
     REFUSED,
     a_beginning,
+    a_rotation,
     begun,
     promoted,
     rotated,
@@ -80,6 +81,32 @@ class RotationEndPromises:
         with pytest.raises(StageMovedError):
             await store.rotations.finish(epoch, rotation.id, None, told())
         assert await everything(store, secret) == before
+
+    @pytest.mark.parametrize("end", ["finish", "drop"])
+    @pytest.mark.parametrize("cause", Cause)
+    async def test_the_next_due_time_is_counted_from_the_end_unless_the_credential_stayed(
+        self, store: SecretStore, epoch: int, secret: Secret, cause: Cause, end: str
+    ) -> None:
+        await store.rotations.anchor(epoch, secret.id, NOW)
+        rotation = replace(a_rotation(secret), cause=cause)
+        await store.rotations.begin(epoch, a_beginning(secret, rotation))
+        if end == "finish":
+            await store.rotations.promote(epoch, rotation.id)
+
+        await EVERY_WRITE[end](store, epoch, secret, rotation)
+
+        state = (await store.rotations.journal(secret.id)).state
+        assert state == RotationState(NOW if cause is Cause.CHANGE else LATER)
+
+    async def test_the_numbers_of_abandoned_versions_are_known(
+        self, store: SecretStore, epoch: int, secret: Secret
+    ) -> None:
+        await rotated(store, epoch, secret)
+        dropped = await begun(store, epoch, await store.get(secret.id))
+        await store.rotations.drop(epoch, dropped.id, told())
+        await begun(store, epoch, await store.get(secret.id))
+
+        assert (await store.rotations.journal(secret.id)).abandoned == {dropped.number}
 
     async def test_a_dropped_rotation_leaves_current_and_its_number(
         self, store: SecretStore, epoch: int, secret: Secret, reopen: Opener

@@ -184,24 +184,24 @@ class RotationPromises:
         assert journal.open == rotation
         assert journal.state == RotationState(NOW, handled_token=REQUEST, base="base")
 
-    async def test_a_beginning_keeps_what_it_does_not_say(
+    async def test_a_beginning_keeps_the_token_and_replaces_the_base(
         self, store: SecretStore, epoch: int, secret: Secret
     ) -> None:
         first = a_beginning(secret, a_rotation(secret, token=REQUEST), base="base")
         secret = await store.rotations.begin(epoch, first)
         await store.rotations.drop(epoch, first.rotation.id, told())
 
-        await store.rotations.begin(epoch, a_beginning(secret))
+        await store.rotations.begin(epoch, a_beginning(secret, base="another"))
 
         state = (await store.rotations.journal(secret.id)).state
-        assert state == RotationState(LATER, handled_token=REQUEST, base="base")
+        assert state == RotationState(LATER, handled_token=REQUEST, base="another")
 
     async def test_a_token_that_is_not_the_resources_is_kept_with_the_rotation_alone(
         self, store: SecretStore, epoch: int, secret: Secret
     ) -> None:
         await store.rotations.anchor(epoch, secret.id, NOW)
         await store.rotations.note_token(epoch, secret.id, REQUEST)
-        beginning = a_beginning(secret, a_rotation(secret, token="another"))
+        beginning = a_beginning(secret, a_rotation(secret, token=f"another than {REQUEST}"))
 
         await store.rotations.begin(epoch, replace(beginning, handled_token=""))
 
@@ -357,6 +357,21 @@ class RotationPromises:
         assert after.stages == Stages({Stage.CURRENT: 2, Stage.PREVIOUS: 1})
         stands = await opened(reopened, secret)
         assert (stands.step, stands.give_up, stands.retry_at) == (Step.PROJECT, "", None)
+
+    async def test_a_promotion_that_minds_it_is_refused_once_it_was_given_up(
+        self, store: SecretStore, epoch: int, secret: Secret
+    ) -> None:
+        rotation = await begun(store, epoch, secret)
+        await store.rotations.give_up(epoch, rotation.id, "cancelled")
+        before = await everything(store, secret)
+
+        with pytest.raises(StageMovedError):
+            await store.rotations.promote(epoch, rotation.id, unless_given_up=True)
+        assert await everything(store, secret) == before
+        after = await store.rotations.promote(epoch, rotation.id)
+        assert after.stages.current == rotation.number
+        # It was promoted, whatever is minded now.
+        assert await store.rotations.promote(epoch, rotation.id, unless_given_up=True) == after
 
     async def test_what_was_promoted_is_not_given_up(
         self, store: SecretStore, epoch: int, secret: Secret

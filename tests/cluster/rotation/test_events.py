@@ -66,6 +66,40 @@ def test_each_event_of_a_rotation_is_posted_once_and_tells_no_value(
     assert canary.scan_bytes(json.dumps(cluster.all("events")).encode()) == []
 
 
+WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+
+@pytest.mark.usefixtures("shared_operator")
+def test_that_a_rotation_began_is_told_while_it_is_at_work(database: RotatedDatabase) -> None:
+    database.apply("SingleUser")
+    database.cluster.wait_ready(NAME)
+    begun = counted(database.cluster)[STARTED]
+
+    def is_told_early() -> bool:
+        waits = database.server.query(WAITING)
+        events = counted(database.cluster)
+        return len(waits) == 1 and events[STARTED] == begun + 1 and not events[FAILED]
+
+    with database.server.connect() as connection, connection.transaction():
+        # Passwords can be checked, and none can be set.
+        connection.execute("LOCK TABLE pg_authid IN SHARE MODE")
+        database.request("one")
+        eventually(is_told_early, what="it is told while it waits for the lock")
+    eventually(lambda: counted(database.cluster)[SUCCEEDED] == begun + 1, what="it went on")
+
+
+@pytest.mark.usefixtures("shared_operator")
+def test_a_long_name_is_cut_where_an_event_can_be_named_by_it(cluster: Cluster) -> None:
+    name = f"{'a' * 199}.{'b' * 40}"
+    password = {"key": "password", "generate": {"password": {}}}
+    cluster.apply(name, {"data": [password], "rotation": {"interval": "30d"}})
+    cluster.wait_ready(name)
+
+    cluster.patch("managedsecrets", name, {"metadata": {"annotations": {TOKEN: "one"}}})
+
+    eventually(lambda: counted(cluster) == {STARTED: 1, SUCCEEDED: 1}, what="both are posted")
+
+
 @pytest.fixture
 def receiver(tmp_path: Path) -> Any:
     authority = Authority.create(tmp_path / "authority")

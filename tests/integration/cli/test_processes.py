@@ -1,9 +1,6 @@
 """What a command does with terminals, pipes, signals, other processes and other users."""
 
-import os
-import pty
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -16,52 +13,11 @@ import pytest
 
 from canary import Canary
 from office import BECOME_NOBODY, Office, as_root, open_to_all
+from terminals import Terminal
 
 
-class Terminal:
-    """A command at a terminal."""
-
-    def __init__(self, office: Office, *arguments: str, **environment: str) -> None:
-        self._ours, theirs = pty.openpty()
-        self._process = subprocess.Popen(
-            office.command(*arguments),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={**office.environment, "TERM": "xterm-256color", **environment},
-            start_new_session=True,
-        )
-        os.close(theirs)
-        self.seen = b""
-
-    def expect(self, text: bytes) -> None:
-        until = time.monotonic() + 10
-        while text not in self.seen:
-            assert time.monotonic() < until, self.seen
-            self._read()
-
-    def type(self, text: bytes) -> None:
-        os.write(self._ours, text)
-
-    def interrupt(self) -> None:
-        self._process.send_signal(signal.SIGINT)
-
-    def finish(self) -> int:
-        code = self._process.wait(10)
-        while self._read():
-            pass
-        os.close(self._ours)
-        return code
-
-    def _read(self) -> bool:
-        if not select.select([self._ours], [], [], 0.2)[0]:
-            return False
-        try:
-            read = os.read(self._ours, 65536)
-        except OSError:
-            return False
-        self.seen += read
-        return bool(read)
+def at_terminal(office: Office, *arguments: str, **environment: str) -> Terminal:
+    return Terminal(office.command(*arguments), {**office.environment, **environment})
 
 
 def eventually(is_so: Callable[[], bool]) -> None:
@@ -73,7 +29,7 @@ def eventually(is_so: Callable[[], bool]) -> None:
 
 def test_a_terminal_is_asked_twice_and_shows_nothing(office: Office, canary: Canary) -> None:
     value = canary.make()
-    terminal = Terminal(office, "put", "db", "--key", "password")
+    terminal = at_terminal(office, "put", "db", "--key", "password")
 
     for _ in range(2):
         terminal.expect(b": ")
@@ -88,7 +44,7 @@ def test_a_terminal_is_asked_twice_and_shows_nothing(office: Office, canary: Can
 
 
 def test_an_interrupt_at_the_prompt_changes_nothing(office: Office) -> None:
-    terminal = Terminal(office, "put", "db", "--key", "password")
+    terminal = at_terminal(office, "put", "db", "--key", "password")
     terminal.expect(b"Value of password")
 
     terminal.interrupt()
@@ -100,7 +56,7 @@ def test_an_interrupt_at_the_prompt_changes_nothing(office: Office) -> None:
 
 def test_a_value_on_a_terminal_ends_its_line(office: Office) -> None:
     office.keyturn("put", "db", "--key", "password", stdin=b"secret")
-    terminal = Terminal(office, "get", "db", "--reveal", "--key", "password")
+    terminal = at_terminal(office, "get", "db", "--reveal", "--key", "password")
 
     terminal.finish()
 
@@ -109,8 +65,8 @@ def test_a_value_on_a_terminal_ends_its_line(office: Office) -> None:
 
 def test_a_terminal_does_not_get_what_it_would_obey(office: Office) -> None:
     office.keyturn("put", "db", "--key", "password", stdin=b"a\x1b]0;title\x07b")
-    raw = Terminal(office, "get", "db", "--reveal", "--key", "password")
-    table = Terminal(office, "get", "db", "--reveal", NO_COLOR="1")
+    raw = at_terminal(office, "get", "db", "--reveal", "--key", "password")
+    table = at_terminal(office, "get", "db", "--reveal", NO_COLOR="1")
 
     codes = raw.finish(), table.finish()
 
@@ -124,7 +80,7 @@ def test_a_terminal_does_not_get_what_it_would_obey(office: Office) -> None:
 def test_colours_are_left_out_when_asked(
     office: Office, environment: dict[str, str], colours: bool
 ) -> None:
-    terminal = Terminal(office, "get", "nobody", **environment)
+    terminal = at_terminal(office, "get", "nobody", **environment)
 
     terminal.finish()
 
@@ -337,7 +293,7 @@ def test_a_value_is_not_given_to_a_socket_of_another_user(
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
-    [("keyturn ro", ["rollback"]), ("keyturn get d", ["db"]), ("keyturn get -n shop a", ["api"])],
+    [("keyturn rol", ["rollback"]), ("keyturn get d", ["db"]), ("keyturn get -n shop a", ["api"])],
 )
 def test_the_shell_completes_commands_and_names(
     office: Office, typed: str, offered: list[str]

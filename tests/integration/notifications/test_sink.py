@@ -18,7 +18,7 @@ from keyturn.domain.errors import InvalidError, InvalidParameterError, Unavailab
 from keyturn.domain.rotation_event import EventKind, RotationEvent
 from keyturn.domain.secret import SecretName
 from keyturn.notifications.bodies import Format, body_of
-from keyturn.notifications.sink import Endpoint, EventSink
+from keyturn.notifications.sink import MAX_KEY_FILE, Endpoint, EventSink
 from keyturn.testing.store_samples import NOW
 from servers.certificates import Authority
 from servers.event_receiver import (
@@ -65,6 +65,19 @@ async def test_events_in_a_row_share_a_connection(sinks: Sinks, receiver: Receiv
         await sink.deliver(an_event())
 
     assert len({call.connection for call in receiver.calls}) == 1
+
+
+async def test_a_proxy_of_the_environment_is_not_used(
+    sinks: Sinks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, nowhere)
+
+    await sinks.opened().deliver(an_event())
+
+    assert len(receiver.calls) == 1
 
 
 # Answers
@@ -223,7 +236,8 @@ async def test_nothing_is_sent_unsigned_while_the_key_cannot_be_used(
     file = tmp_path / "keys"
     file.write_bytes(b"k" * 24)
     sink = sinks.opened(key_file=file)
-    for content in (b"", b"\n\n", b"short"):
+    cut_in_two, too_long = b"k" * 30 + b"\x00\n" + b"k" * 30, b"k" * (MAX_KEY_FILE + 1)
+    for content in (b"", b"\n\n", b"short", b"with a space in between it", cut_in_two, too_long):
         file.write_bytes(content)
         with pytest.raises(UnavailableError):
             await sink.deliver(an_event())

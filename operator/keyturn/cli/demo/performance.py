@@ -19,6 +19,7 @@ from keyturn.cli.demo.other_cluster import other_cluster
 from keyturn.cli.demo.own_cluster import own_cluster
 from keyturn.cli.demo.projecting import show_examples, show_input, show_secrets
 from keyturn.cli.demo.recovering import show_recovery
+from keyturn.cli.demo.rotating import show_rotation
 from keyturn.cli.demo.screen import Screen, write_failure
 from keyturn.cli.demo.searching import show_search
 from keyturn.cli.demo.stage import Stage
@@ -36,6 +37,7 @@ STEPS = (
     show_recovery,
     show_drift,
     show_versions,
+    show_rotation,
     show_search,
 )
 

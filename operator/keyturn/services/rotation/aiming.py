@@ -8,7 +8,7 @@ from keyturn.domain.errors import InvalidParameterError, InvalidSpecError, Sourc
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.rotation import RotationSpec, RotatorRef
-from keyturn.domain.rotator import RotatorSettings, allows_username
+from keyturn.domain.rotator import NAMESPACED_KIND, RotatorSettings, allows_username
 from keyturn.domain.secret import SecretName
 from keyturn.kube.following import FollowedObject
 from keyturn.kube.rotators import Rotators, followed
@@ -22,13 +22,17 @@ from keyturn.store.interface import SecretStore
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Where a secret is rotated; `settings` is None where there is no target system."""
+    """Where a secret is rotated; `settings` is None where there is no target system.
+
+    `namespace` is that of the rotator's resource; empty for a ClusterRotator.
+    """
 
     rotator: Rotator
     target: Target
     traits: Traits
     roles: Roles
     settings: RotatorSettings | None = None
+    namespace: str = ""
 
     def may_set(self, username: str) -> bool:
         """Tell whether a user may be set although the secret did not prove that it owns it.
@@ -38,11 +42,6 @@ class Aim:
         if self.settings is None or self.settings.admin is None or not username:
             return True
         return allows_username(self.settings, username)
-
-    @property
-    def place(self) -> str:
-        """Name the target, to count how many rotations are at work there."""
-        return self.settings.uid if self.settings is not None else ""
 
 
 class Aiming:
@@ -112,7 +111,8 @@ class Aiming:
             target = Target(
                 settings.parameters, admin, authority, settings.timeout, jobs=self._jobs
             )
-            yield Aim(rotator, target, traits, roles, settings)
+            namespace = resource.namespace if settings.ref.kind == NAMESPACED_KIND else ""
+            yield Aim(rotator, target, traits, roles, settings, namespace)
 
     async def _managed(self, name: SecretName) -> Mapping[str, SecretValue]:
         """Give copies of the current values of a ManagedSecret that is an admin credential."""

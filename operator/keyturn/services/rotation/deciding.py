@@ -67,15 +67,14 @@ def _of_open(open_rotation: Rotation, now: datetime, *, urgent: bool) -> Decisio
 def _of_time(rotation: RotationSpec, secret: Secret, journal: Journal, now: datetime) -> Decision:
     if journal.state is None:
         return Decision()
-    retire_at = journal.state.retire_at if secret.stages.previous is not None else None
-    if retire_at is not None and retire_at <= now:
-        return Decision(retires=True)
+    retire_at = _retirement(secret, journal)
     due = next_rotation(rotation, secret, journal, now)
-    if due is not None and retire_at is not None:
-        # The previous credential was promised to be valid until then.
-        due = max(due, retire_at)
+    # Before the retirement: one that the target refuses must not end all rotation, and where the
+    # next rotation needs it, it is a part of that.
     if due is not None and due <= now:
         return Decision(Cause.SCHEDULE)
+    if retire_at is not None and retire_at <= now:
+        return Decision(retires=True)
     return Decision(wake=_earliest((due, retire_at)))
 
 
@@ -85,7 +84,17 @@ def next_rotation(
     """Tell when the next rotation is due by the schedule; None if there is none, or it is off."""
     if journal.state is None or rotation.suspend:
         return None
-    return next_due(rotation.timing, anchor=journal.state.anchor, secret_id=secret.id, now=now)
+    due = next_due(rotation.timing, anchor=journal.state.anchor, secret_id=secret.id, now=now)
+    retire_at = _retirement(secret, journal)
+    # The previous credential was promised to be valid until then.
+    return due if due is None or retire_at is None else max(due, retire_at)
+
+
+def _retirement(secret: Secret, journal: Journal) -> datetime | None:
+    """Tell when the previous credential ends to be valid."""
+    if journal.state is None or secret.stages.previous is None:
+        return None
+    return journal.state.retire_at
 
 
 def token_of(resource: ManagedSecret) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from keyturn.domain.errors import KeyturnError, LeadershipLostError, UnavailableError
@@ -11,6 +12,7 @@ from keyturn.store.journal import RotationJournal
 logger = logging.getLogger(__name__)
 
 PAUSE = 1.0
+"""Seconds between two looks whether this operator may act again."""
 
 
 class Lease(Protocol):
@@ -37,7 +39,11 @@ class Leadership:
         """Set when another operator took over; nothing but a new process may try again."""
 
     async def lead(self, begin: Callable[[], None]) -> None:
-        """Wait for the lease, take the epoch, and call `begin`; then wait until it is lost."""
+        """Wait for the lease, take the epoch, and call `begin`; then wait until it is lost.
+
+        A lease that could not be renewed for a while is not lost: `begin` is called again when it
+        is sure that it is held still, for what had to wait.
+        """
         await self._lease.held.wait()
         while self._epoch is None:
             try:
@@ -46,7 +52,15 @@ class Leadership:
                 logger.warning("the epoch cannot be taken yet: %s", error.message)
                 await asyncio.sleep(PAUSE)
         begin()
-        await self._lease.lost.wait()
+        led = True
+        while not self._lease.lost.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE):
+                    await self._lease.lost.wait()
+            leads = self.is_leading()
+            if leads and not led:
+                begin()
+            led = leads
         self.lose()
         await asyncio.get_running_loop().create_future()
 

@@ -1,21 +1,22 @@
 """The pending version of a rotation: what is new, what is carried over, whose turn it is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from keyturn.domain.errors import InvalidSpecError
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import Payload, SecretValue
-from keyturn.domain.rotation import Cause, RotationSpec, RotationState
+from keyturn.domain.rotation import Cause, RotationSpec
 from keyturn.domain.secret import Secret
 from keyturn.domain.version import KeyOrigin, SealedVersion, VersionReason
-from keyturn.services.next_version import Plan, RotatedKeys
+from keyturn.services.next_version import Plan, RotatedKeys, newest_but
 from keyturn.services.rotation.aiming import Aim
-from keyturn.services.rotation.roles import USERNAME, Roles, takes_turns, text_of, turn
+from keyturn.services.rotation.roles import USERNAME, takes_turns, text_of, turn
 from keyturn.services.sourcing import Sourcing
 from keyturn.services.targets import NativeView
 from keyturn.services.versions import Versions
+from keyturn.store.journal import Journal
 
 Fingerprint = Callable[..., str]
 """`RootKeys.fingerprint`: a purpose and parts to a keyed digest."""
@@ -52,18 +53,32 @@ class PendingVersions:
         self._fingerprint = fingerprint
 
     async def has_changed(
-        self, resource: ManagedSecret, secret: Secret, view: NativeView, roles: Roles
+        self,
+        resource: ManagedSecret,
+        secret: Secret,
+        view: NativeView,
+        *,
+        held: frozenset[str],
+        abandoned: frozenset[int],
     ) -> bool:
-        """Tell whether a value that no rotation owns is to be another one.
+        """Tell whether a value that no rotation owns is to be another one, and was not tried yet.
+
+        What a rotation tried that was given up is not tried again by itself.
 
         Raises:
             KeyturnError: a source cannot be read.
         """
-        planned = self._sourcing.planned(
-            resource, secret, view, has_failed=False, rotation=RotatedKeys(held=roles.held)
-        )
-        async with planned as plan:
-            return plan is not None
+        newest = secret.newest
+        was_given_up = newest is not None and newest.number in abandoned
+        for passed_over in (frozenset[int](), abandoned) if was_given_up else (abandoned,):
+            keys = RotatedKeys(held=held, abandoned=passed_over)
+            planned = self._sourcing.planned(
+                resource, secret, view, has_failed=False, rotation=keys
+            )
+            async with planned as plan:
+                if plan is None:
+                    return False
+        return True
 
     async def make(  # noqa: PLR0913 - all that a pending version is made of
         self,
@@ -72,13 +87,14 @@ class PendingVersions:
         view: NativeView,
         *,
         aim: Aim,
-        state: RotationState | None,
+        journal: Journal,
         wanted: Wanted,
-        issued: Mapping[str, SecretValue],
+        issue: Callable[[], Awaitable[Mapping[str, SecretValue]]],
     ) -> PendingVersion:
         """Make and seal the next version.
 
-        `issued` are values that the target made, by the rotator's own names; they are zeroed.
+        `issue` lets the target make values, by the rotator's own names. It is called last: from
+        then on the target may take no others, and each error would lose them.
 
         Raises:
             AwaitingInputError: a key has no value yet.
@@ -92,15 +108,22 @@ class PendingVersions:
             payload = await self._sourcing.payload(wanted.put, resource, secret)
             origins, reason = wanted.put.origins, wanted.put.reason
         else:
-            payload, origins, reason = await self._next(resource, secret, view, aim, wanted)
+            keys = _keys(aim, wanted, journal)
+            payload, origins, reason = await self._next(resource, secret, view, keys)
         with payload:
-            base, username = await self._turn(secret, payload, aim, rotation, state, wanted)
-            given = {aim.roles.keys[name]: value for name, value in issued.items()}
-            if username is not None:
-                given[aim.roles.keys[USERNAME]] = SecretValue(username.encode())
-            whole = Payload({**payload, **given})
-            with whole:
-                sealed = await self._versions.seal(secret, whole, origins=origins, reason=reason)
+            base, username = await self._turn(
+                secret, payload, aim, rotation, journal.state_base, wanted
+            )
+            with Payload(await issue()) as issued:
+                # A value that the resource has no key for is of no use to it.
+                keys_of = aim.roles.keys
+                given = {keys_of[name]: issued[name] for name in issued if name in keys_of}
+                if username is not None:
+                    given[keys_of[USERNAME]] = SecretValue(username.encode())
+                with Payload({**payload, **given}) as whole:
+                    sealed = await self._versions.seal(
+                        secret, whole, origins=origins, reason=reason
+                    )
         return PendingVersion(sealed, base)
 
     async def _next(
@@ -108,30 +131,27 @@ class PendingVersions:
         resource: ManagedSecret,
         secret: Secret,
         view: NativeView,
-        aim: Aim,
-        wanted: Wanted,
+        keys: "_Keys",
     ) -> tuple[Payload, Mapping[str, KeyOrigin], VersionReason]:
-        roles, renews = aim.roles, wanted.cause in (Cause.SCHEDULE, Cause.REQUEST)
-        keys = RotatedKeys(held=roles.held)
-        if renews:
-            renewed = frozenset() if aim.traits.issues else roles.rotated
-            keys = RotatedKeys(held=roles.held - renewed, renewed=renewed)
-        planned = self._sourcing.planned(resource, secret, view, has_failed=False, rotation=keys)
+        rotated, renews = keys
+        planned = self._sourcing.planned(resource, secret, view, has_failed=False, rotation=rotated)
         async with planned as plan:
             if plan is None:
-                return await self._unchanged(secret, renews=renews)
+                return await self._unchanged(secret, keys)
             payload = await self._sourcing.payload(plan, resource, secret)
             return payload, plan.origins, VersionReason.ROTATED if renews else plan.reason
 
     async def _unchanged(
-        self, secret: Secret, *, renews: bool
+        self, secret: Secret, keys: "_Keys"
     ) -> tuple[Payload, Mapping[str, KeyOrigin], VersionReason]:
-        current = secret.current
-        if current is None:
+        compared = newest_but(secret, keys.rotated.abandoned)
+        # Where none is Current yet, it is what a person put before the first rotation.
+        carried = secret.current or compared
+        if carried is None or compared is None:
             raise InvalidSpecError("there is no version that could be rotated")
-        payload = await self._versions.open(secret, current.number)
-        reason = VersionReason.ROTATED if renews else VersionReason.SPEC_CHANGED
-        return payload, current.origins, reason
+        payload = await self._versions.open(secret, carried.number)
+        reason = VersionReason.ROTATED if keys.renews else VersionReason.SPEC_CHANGED
+        return payload, compared.origins, reason
 
     async def _older(
         self, secret: Secret, wanted: Wanted
@@ -149,7 +169,7 @@ class PendingVersions:
         payload: Payload,
         aim: Aim,
         rotation: RotationSpec,
-        state: RotationState | None,
+        base_digest: str,
         wanted: Wanted,
     ) -> tuple[str, str | None]:
         """Tell the base user, and the user name to put into the payload if it is another one."""
@@ -165,7 +185,7 @@ class PendingVersions:
             _require_rollback(named, username, rotation, wanted)
         if not takes_turns(rotation):
             return username, None
-        base = self.base_of(username, state.base if state else "", aim)
+        base = self.base_of(username, base_digest, aim)
         if wanted.cause in (Cause.ROLLBACK, Cause.CHANGE):
             return base, None
         return base, turn(username, base, aim.traits)
@@ -177,11 +197,29 @@ class PendingVersions:
         return base if is_clone else username
 
     def digest_of(self, base_username: str, aim: Aim) -> str:
-        """Make the keyed digest of a user of a target; empty where there is no user name."""
+        """Make the keyed digest of a user of a target; empty where there is no user name.
+
+        The target is told by the name of its rotator, as one that was deleted and made again
+        rotates the same users.
+        """
         if not base_username or aim.settings is None:
             return ""
-        target = aim.settings.uid.encode()
-        return self._fingerprint("rotated user", target, base_username.encode())
+        ref = aim.settings.ref
+        parts = (ref.kind, aim.namespace, ref.name, base_username)
+        return self._fingerprint("rotated user", *(part.encode() for part in parts))
+
+
+class _Keys(NamedTuple):
+    """Which keys of the next version are new, and whether the credential is among them."""
+
+    rotated: RotatedKeys
+    renews: bool
+
+
+def _keys(aim: Aim, wanted: Wanted, journal: Journal) -> _Keys:
+    roles, renews = aim.roles, wanted.cause in (Cause.SCHEDULE, Cause.REQUEST)
+    renewed = roles.rotated if renews and not aim.traits.issues else frozenset[str]()
+    return _Keys(RotatedKeys(roles.held - renewed, renewed, journal.abandoned), renews)
 
 
 def _require_rollback(named: str, username: str, rotation: RotationSpec, wanted: Wanted) -> None:

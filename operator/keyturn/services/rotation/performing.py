@@ -1,22 +1,22 @@
 """One turn of a secret's rotation: begin what is wanted, run the machine, record how it ended."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from secrets import randbelow
 from uuid import UUID, uuid4
 
 from keyturn.domain.errors import (
     InvalidSpecError,
     KeyturnError,
-    LeadershipLostError,
     TargetUnavailableError,
 )
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import Payload, SecretValue
-from keyturn.domain.rotation import Cause, Failure, Rotation, RotationSpec, Step
+from keyturn.domain.rotation import Cause, Failure, Rotation, RotationSpec, Step, Strategy
 from keyturn.domain.rotation_event import Channel
 from keyturn.domain.rotation_machine import BACKWARD, FORWARD, RETIREMENT, Phase
 from keyturn.domain.secret import Secret
@@ -27,7 +27,7 @@ from keyturn.services.rotation.aiming import Aim, Aiming
 from keyturn.services.rotation.deciding import token_of
 from keyturn.services.rotation.leadership import Leadership
 from keyturn.services.rotation.pending import PendingVersions, Wanted
-from keyturn.services.rotation.roles import text_of
+from keyturn.services.rotation.roles import USERNAME, text_of
 from keyturn.services.rotation.run import Ended, Records, Run, Task
 from keyturn.services.targets import NativeView
 from keyturn.services.versions import Versions
@@ -48,12 +48,16 @@ def pause_after(failures: int) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What is to be done for a secret: a rotation that is to begin, a retirement, or go on."""
+    """What is to be done for a secret: a rotation that is to begin, a retirement, or go on.
+
+    `decided_on` is the mark of the journal that it was decided on.
+    """
 
     resource: ManagedSecret
     secret_id: UUID
     wanted: Wanted | None = None
     retires: bool = False
+    decided_on: Hashable = None
 
     @property
     def spec(self) -> RotationSpec:
@@ -89,15 +93,18 @@ class Performing:
         self._clock = clock
 
     async def perform(self, turn: Turn) -> None:
-        """Take one turn.
+        """Take one turn; one that was decided on before something else happened is not taken.
 
         Raises:
             LeadershipLostError: another operator rotates now.
+            RaceError: something happened meanwhile; look again.
             KeyturnError: the rotation could not begin, or the store does not answer; what goes
                 wrong with one that has begun is in the journal.
         """
         async with self._aimed(turn) as aim:
             journal = await self._journal.journal(turn.secret_id)
+            if journal.mark != turn.decided_on:
+                return
             if journal.open is None and turn.wanted is not None:
                 await self._begin(turn, aim, journal)
                 journal = await self._journal.journal(turn.secret_id)
@@ -127,15 +134,14 @@ class Performing:
             await self._retire(turn, aim, secret, journal)
             secret = await self._store.get(turn.secret_id)
         wanted = turn.wanted or Wanted(Cause.REQUEST)
-        issued = await self._issue(turn, aim, secret, journal, wanted)
         made = await self._pending.make(
             turn.resource,
             secret,
             self._view_of(turn.resource.namespace),
             aim=aim,
-            state=journal.state,
+            journal=journal,
             wanted=wanted,
-            issued=issued,
+            issue=partial(self._issue, turn, aim, secret, journal, wanted),
         )
         digest = self._pending.digest_of(made.base_username, aim)
         beginning = Beginning(
@@ -170,7 +176,7 @@ class Performing:
         """Let the target make the new values, where it is one that does."""
         if not aim.traits.issues or wanted.cause not in (Cause.SCHEDULE, Cause.REQUEST):
             return {}
-        self._leadership.require()
+        await self._journal.check_epoch(self._leadership.epoch)
         async with self._order(turn, aim, secret, journal.state_base, None) as order:
             if order.current is None:
                 raise InvalidSpecError("there is no version from which the target could issue one")
@@ -184,23 +190,59 @@ class Performing:
         self, turn: Turn, aim: Aim, secret: Secret, journal: Journal, rotation: Rotation
     ) -> None:
         start = BACKWARD if rotation.give_up else FORWARD
-        epoch = self._leadership.epoch
+        is_forward = start is FORWARD
         records = Records(
             record=lambda step: self._journal.record(self._leadership.epoch, rotation.id, step),
-            promote=lambda: self._journal.promote(self._leadership.epoch, rotation.id),
+            promote=lambda: self._journal.promote(
+                self._leadership.epoch, rotation.id, unless_given_up=is_forward
+            ),
             drop=lambda: self._journal.drop(self._leadership.epoch, rotation.id, self._telling()),
             retired=_nothing,
         )
         async with self._order(turn, aim, secret, journal.state_base, rotation) as order:
+            if self._is_of_another_target(order, journal, aim):
+                raise InvalidSpecError(
+                    f"the rotation to version {rotation.number} began with another rotator or "
+                    "user: put spec.rotation back as it was until it is over"
+                )
             ended = await self._run(aim, order, records, start)
-        if ended.failure is not None:
-            await self._record_failure(turn, epoch, rotation, ended.failure)
+        if ended.is_refused and await self._is_outdated(turn, secret, rotation):
+            await self._begin_anew(rotation)
+        elif ended.failure is not None:
+            await self._record_failure(turn, rotation, ended.failure)
         elif ended.phase is Phase.DROPPED:
             logger.warning("rotation of %s was given up: %s", secret.name, rotation.give_up)
 
-    async def _record_failure(
-        self, turn: Turn, epoch: int, rotation: Rotation, failure: Failure
-    ) -> None:
+    def _is_of_another_target(self, order: Order, journal: Journal, aim: Aim) -> bool:
+        """Tell whether the rotator or the user that is named now is another one than before.
+
+        An admin credential must not change the user of whoever only names it, nor a second target
+        be half of a rotation.
+        """
+        return self._pending.digest_of(order.base_username, aim) != journal.state_base
+
+    async def _is_outdated(self, turn: Turn, secret: Secret, rotation: Rotation) -> bool:
+        """Tell whether a first credential that is refused is not what its resource says now."""
+        if rotation.cause is not Cause.INITIAL:
+            return False
+        view = self._view_of(turn.resource.namespace)
+        nothing = frozenset[str]()
+        return await self._pending.has_changed(
+            turn.resource, secret, view, held=nothing, abandoned=frozenset()
+        )
+
+    async def _begin_anew(self, rotation: Rotation) -> None:
+        """End a first rotation whose credential was mended in its resource; the next one follows.
+
+        Its target has just refused it and was not changed, so that nothing is to be undone.
+        """
+        epoch = self._leadership.epoch
+        await self._journal.give_up(epoch, rotation.id, "its values were changed in the resource")
+        await self._journal.drop(epoch, rotation.id, self._telling())
+
+    async def _record_failure(self, turn: Turn, rotation: Rotation, failure: Failure) -> None:
+        # One that does not lead any more has cut itself off, and tells of no failure.
+        epoch = self._leadership.epoch
         logger.warning(
             "rotation of %s failed at %s: %s", turn.resource.name, failure.step, failure.code
         )
@@ -222,15 +264,22 @@ class Performing:
         number = secret.stages.previous
         if number is None:
             return
-        epoch = self._leadership.epoch
         records = Records(
             # There is no journal row of a retirement: only the epoch is checked.
             record=lambda _: self._journal.check_epoch(self._leadership.epoch),
             promote=_nothing,
             drop=_nothing,
-            retired=lambda: self._journal.record_retired(epoch, secret.id, number),
+            retired=lambda: self._journal.record_retired(self._leadership.epoch, secret.id, number),
         )
         async with self._order(turn, aim, secret, journal.state_base, None) as order:
+            if order.previous is None or self._is_of_another_target(order, journal, aim):
+                logger.warning(
+                    "version %d of %s stays in the target that it was rotated in before",
+                    number,
+                    secret.name,
+                )
+                await records.retired()
+                return
             ended = await self._run(aim, order, records, RETIREMENT)
         if ended.failure is not None:
             raise RetirementFailedError(ended.failure)
@@ -249,7 +298,7 @@ class Performing:
             )
         )
         ended = await run.go(start)
-        if isinstance(run.lost, LeadershipLostError):
+        if run.lost is not None:
             raise run.lost
         return ended
 
@@ -275,11 +324,20 @@ class Performing:
                 payloads.append(await self._versions.open(secret, number))
                 credentials.append(aim.roles.credential(number, payloads[-1]))
             pending, current, previous = credentials
+            base = self._base(pending or current, base_digest, aim)
+            if self._base(previous, base_digest, aim) != base:
+                # Of another user, it proves nothing, and is not to be touched.
+                previous = None
+            if current is not None and self._base(current, base_digest, aim) != base:
+                raise InvalidSpecError(
+                    "the pending version is of another user than the current one: put "
+                    "spec.rotation back as it was until the rotation is over"
+                )
             yield Order(
                 secret_id=secret.id,
                 rotation_id=rotation.id if rotation else uuid4(),
-                strategy=turn.spec.strategy,
-                base_username=self._base(pending or current, base_digest, aim),
+                strategy=_strategy(turn.spec.strategy, pending, current, aim),
+                base_username=base,
                 pending=pending,
                 current=current,
                 previous=previous,
@@ -291,7 +349,7 @@ class Performing:
     def _base(self, credential: Credential | None, base_digest: str, aim: Aim) -> str:
         if credential is None or aim.roles.username is None:
             return ""
-        value = credential.values.get("username")
+        value = credential.values.get(USERNAME)
         if value is None:
             return ""
         return self._pending.base_of(text_of(value), base_digest, aim)
@@ -303,16 +361,33 @@ class Performing:
 class RetirementFailedError(TargetUnavailableError):
     """The previous credential could not be ended in the target; it is tried again."""
 
+    code = "RetirementFailed"
+
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
 
 
-def failure_of(error: KeyturnError) -> Failure:
+def failure_of(error: KeyturnError, rotation: Rotation | None = None) -> Failure:
     """Say of an error at which step it stopped the rotation that it kept from going on."""
     if isinstance(error, RetirementFailedError):
         return error.failure
-    return Failure(Step.CREATE_PENDING, error.code, error.message)
+    step = rotation.step if rotation is not None else Step.CREATE_PENDING
+    return Failure(step, error.code, error.message)
+
+
+def _strategy(
+    asked: Strategy, pending: Credential | None, current: Credential | None, aim: Aim
+) -> Strategy:
+    """Tell how a rotation that has begun goes on, although the resource may ask for another way.
+
+    Two users that differ take turns; the same one again does not.
+    """
+    if pending is None or current is None or USERNAME not in aim.roles.keys:
+        return asked
+    differ = not pending.values[USERNAME].matches(current.values[USERNAME])
+    begun = Strategy.ALTERNATING_USERS if differ else Strategy.SINGLE_USER
+    return begun if begun in aim.traits.strategies else asked
 
 
 async def _nothing() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from keyturn.domain.duration import format_duration
 from keyturn.domain.managed_secret import ManagedSecret
-from keyturn.domain.rotation import Failure, Outcome, Rotation
+from keyturn.domain.rotation import Cause, Failure, Outcome, Rotation
 from keyturn.services.clock import timestamp
 from keyturn.services.rotation.rotations import Look
 
@@ -28,13 +28,16 @@ class RotationReport:
 
 
 def rotation_report(resource: ManagedSecret, look: Look) -> RotationReport | None:
-    """Describe the rotation of a secret; None if it has none."""
-    if resource.spec.rotation is None:
+    """Describe the rotation of a secret; None if it has none, and none is open."""
+    if resource.spec.rotation is None and look.journal.open is None:
         return None
     rotations = look.journal.rotations
     over = [rotation for rotation in rotations if not rotation.is_open]
     fields: dict[str, Any] = {}
-    succeeded = next((r for r in over if r.outcome is Outcome.SUCCEEDED), None)
+    # After a change the credential is the same: that was no rotation of it.
+    succeeded = next(
+        (r for r in over if r.outcome is Outcome.SUCCEEDED and r.cause is not Cause.CHANGE), None
+    )
     if succeeded is not None and succeeded.ended_at is not None:
         fields["lastRotationTime"] = timestamp(succeeded.ended_at)
     if look.next_time is not None:
@@ -83,17 +86,15 @@ def _condition(look: Look) -> tuple[str, str, str] | None:
         return _failed(rotation.failure)
     if look.trouble is not None:
         return _failed(look.trouble)
-    if rotation is not None or not look.journal.rotations:
+    if rotation is not None or look.is_acting or not look.journal.rotations:
         return None
     newest = look.journal.rotations[0]
     if newest.outcome is Outcome.ABANDONED:
         why = newest.give_up or "it could not be gone on with"
-        return (
-            "False",
-            ABANDONED,
-            f"The rotation to version {newest.number} was given up: {why}. "
-            f"Version {look.secret.stages.current} stays Current.",
-        )
+        current = look.secret.stages.current
+        stays = "None is" if current is None else f"Version {current} stays"
+        given_up = f"The rotation to version {newest.number} was given up: {why}."
+        return ("False", ABANDONED, f"{given_up} {stays} Current.")
     return ("True", ROTATED, f"Version {newest.number} is the result of the last rotation.")
 
 

@@ -1,10 +1,9 @@
 """The rotations of all secrets: what the reconciler and people ask, and when each is looked at."""
 
-import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from keyturn.domain.errors import (
     ConflictError,
@@ -19,31 +18,21 @@ from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.rotation import Cause, Failure, Rotation, RotationSpec, Step
 from keyturn.domain.schedule import settled_anchor
 from keyturn.domain.secret import Secret, SecretName
-from keyturn.kube.following import FollowedObject
 from keyturn.observability import failpoints
 from keyturn.services.calendar import Calendar
 from keyturn.services.clock import Clock
 from keyturn.services.rotation.aiming import Aiming
 from keyturn.services.rotation.deciding import Decision, decide, next_rotation, token_of
 from keyturn.services.rotation.leadership import Leadership
+from keyturn.services.rotation.leaving import Leaving
+from keyturn.services.rotation.matching import FollowTarget, Known, Matching
 from keyturn.services.rotation.pending import PendingVersions, Wanted
-from keyturn.services.rotation.performing import (
-    LAST_RETRY,
-    Performing,
-    Turn,
-    failure_of,
-    pause_after,
-)
-from keyturn.services.rotation.pool import Assignment, RotationPool
-from keyturn.services.rotation.roles import Roles
+from keyturn.services.rotation.performing import LAST_RETRY, Performing, Turn, failure_of
+from keyturn.services.rotation.pool import RotationPool
+from keyturn.services.rotation.turns import Turns
 from keyturn.services.sourcing import Sourcing
 from keyturn.services.targets import NativeView
 from keyturn.store.journal import Journal, RotationJournal, Telling
-
-logger = logging.getLogger(__name__)
-
-FollowTarget = Callable[[SecretName, frozenset[FollowedObject]], None]
-"""Tells the watches which objects of a rotation's target a ManagedSecret is to follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +40,8 @@ class Look:
     """What a look at a secret's rotation found.
 
     `error` keeps the secret from being ready; `trouble` keeps a rotation from beginning, or the
-    previous credential from being retired. `next_time` is when the schedule says.
+    previous credential from being retired. `next_time` is when the schedule says. `is_acting`
+    tells that something is to be done, and how it goes is not known yet.
     """
 
     secret: Secret
@@ -59,27 +49,7 @@ class Look:
     error: KeyturnError | None = None
     trouble: Failure | None = None
     next_time: datetime | None = None
-
-
-@dataclass(slots=True)
-class Trouble:
-    """What went wrong outside of a rotation's journal; forgotten when the process ends."""
-
-    failure: Failure
-    retry_at: datetime
-    count: int = 1
-
-
-@dataclass(slots=True)
-class _Known:
-    """What is remembered of a secret between two looks; all of it can be found out again."""
-
-    generation: int = -1
-    roles: Roles | None = None
-    at_most: int = 1
-    place: str = ""
-    is_urgent: bool = False
-    trouble: Trouble | None = None
+    is_acting: bool = False
 
 
 class Rotations:
@@ -105,17 +75,16 @@ class Rotations:
         self._journal = journal
         self._sourcing = sourcing
         self._pending = pending
-        self._aiming = aiming
-        self._performing = performing
-        self._pool = pool
+        self._matching = Matching(aiming, follow)
+        self._leaving = Leaving(journal, leadership)
+        self._turns = Turns(performing, pool, leadership, told=told, changed=changed, clock=clock)
         self._calendar = calendar
         self._leadership = leadership
-        self._follow = follow
         self._changed = changed
         self._telling = telling
         self._told = told
         self._clock = clock
-        self._known: dict[SecretName, _Known] = {}
+        self._known: dict[SecretName, Known] = {}
 
     def news(self, name: SecretName) -> None:
         """Hear that something which a secret depends on changed: a back-off is over."""
@@ -123,15 +92,15 @@ class Rotations:
             self._known[name].is_urgent = True
 
     def look_at_all(self) -> None:
-        """Let each secret that is rotated be looked at: this operator leads from now on."""
-        for name in tuple(self._known):
-            self._changed(name)
+        """Let each secret be looked at that had to wait until this operator leads."""
+        self._turns.release()
 
     def forget(self, name: SecretName) -> None:
         """Forget a ManagedSecret that is gone, or is not rotated any more."""
         if self._known.pop(name, None) is not None:
             self._calendar.set(name, None, lambda: None)
-            self._follow(name, frozenset())
+            self._matching.forget(name)
+        self._turns.forget(name)
 
     async def look(
         self, resource: ManagedSecret, secret: Secret, view: NativeView, *, has_failed: bool
@@ -142,22 +111,62 @@ class Rotations:
             UnavailableError, RaceError: something that is needed does not answer.
         """
         rotation = resource.spec.rotation
-        if rotation is None:
-            self.forget(resource.name)
-            secret, error = await self._sourcing.next(resource, secret, view, has_failed=has_failed)
-            return Look(secret, error=error)
-        known = self._known.setdefault(resource.name, _Known())
         try:
+            if rotation is None:
+                return await self._look_at_unrotated(resource, secret, view, has_failed=has_failed)
+            known = self._known.setdefault(resource.name, Known())
             return await self._look(resource, rotation, secret, view, known, has_failed=has_failed)
+        except LeadershipLostError:
+            # This process ends; of the secret nothing is to be told.
+            self._leadership.lose()
+            journal = await self._journal.journal(secret.id)
+            return Look(secret, journal, _unless_current(secret, journal, None), is_acting=True)
         except (UnavailableError, RaceError):
             raise
         except KeyturnError as error:
-            # Most of it is news to come: a resource that is mended. A right that is given is none.
-            wake = self._clock() + timedelta(seconds=LAST_RETRY)
-            self._calendar.set(resource.name, wake, lambda: self._changed(resource.name))
-            journal = await self._journal.journal(secret.id)
-            failure = failure_of(error)
-            return Look(secret, journal, None if secret.stages.current else error, failure)
+            if rotation is None:
+                raise
+            return await self._hindered(resource, rotation, secret, error)
+
+    async def _hindered(
+        self,
+        resource: ManagedSecret,
+        rotation: RotationSpec,
+        secret: Secret,
+        error: KeyturnError,
+    ) -> Look:
+        # Most of it is news to come: a resource that is mended. A right that is given is none.
+        now = self._clock()
+        self._wake(resource.name, now + timedelta(seconds=LAST_RETRY))
+        journal = await self._journal.journal(secret.id)
+        return Look(
+            secret,
+            journal,
+            None if secret.stages.current else error,
+            failure_of(error, journal.open),
+            next_rotation(rotation, secret, journal, now),
+        )
+
+    async def _look_at_unrotated(
+        self, resource: ManagedSecret, secret: Secret, view: NativeView, *, has_failed: bool
+    ) -> Look:
+        name = resource.name
+        if name in self._known:
+            self.forget(name)
+            self._leaving.note(secret.id)
+        if self._turns.is_at_work(name):
+            # Its end is looked at again.
+            return Look(secret, error=_unless_current(secret, Journal(None), None))
+        left = await self._leaving.leave(secret, self._telling())
+        if left.journal.open is not None:
+            if left.failure is None:
+                self._turns.withhold(name)
+            error = _unless_current(secret, left.journal, None)
+            return Look(secret, left.journal, error, left.failure)
+        added, problem = await self._sourcing.next(
+            resource, left.secret, view, has_failed=has_failed
+        )
+        return Look(added, left.journal, problem)
 
     async def _look(
         self,
@@ -165,129 +174,98 @@ class Rotations:
         rotation: RotationSpec,
         secret: Secret,
         view: NativeView,
-        known: _Known,
+        known: Known,
         *,
         has_failed: bool,
     ) -> Look:
         journal = await self._anchored(secret)
-        roles = await self._match(resource, rotation, known)
+        token = token_of(resource)
+        if token != known.token:
+            # Whoever asks does not want to wait for the end of a back-off.
+            known.token, known.is_urgent = token, True
+        roles = await self._matching.match(resource, rotation, known)
         error, wants_change = None, False
-        if journal.open is None:
-            if rotation.rotator is None:
-                secret, error = await self._sourcing.next(
-                    resource, secret, view, has_failed=has_failed
-                )
-            elif secret.stages.current is not None:
-                wants_change = await self._pending.has_changed(resource, secret, view, roles)
+        if journal.open is None and rotation.rotator is None:
+            was_new = secret.newest is None
+            secret, error = await self._sourcing.next(resource, secret, view, has_failed=has_failed)
+            if was_new and secret.newest is not None:
+                journal = await self._handled(secret, journal, token)
+        elif journal.open is None and secret.stages.current is not None:
+            wants_change = await self._pending.has_changed(
+                resource, secret, view, held=roles.held, abandoned=journal.abandoned
+            )
         now = self._clock()
         urgent, known.is_urgent = known.is_urgent, False
         decision = decide(resource, rotation, secret, journal, now=now, urgent=urgent)
         if wants_change and not decision.acts:
             decision = Decision(Cause.CHANGE)
         if error is None:
-            self._act_on(resource, secret, decision, known, urgent=urgent)
-        if error is None and secret.stages.current is None:
-            error = _not_yet(journal.open, known.trouble)
-        return Look(
-            secret,
-            journal,
-            error,
-            known.trouble.failure if known.trouble else None,
-            next_rotation(rotation, secret, journal, now),
-        )
+            self._act_on(
+                _turn_of(resource, secret, journal, decision), decision, known, urgent=urgent
+            )
+        trouble = known.trouble.failure if known.trouble else None
+        error = error or _unless_current(secret, journal, trouble)
+        next_time = next_rotation(rotation, secret, journal, now)
+        return Look(secret, journal, error, trouble, next_time, decision.acts)
 
     async def _anchored(self, secret: Secret) -> Journal:
         journal, now = await self._journal.journal(secret.id), self._clock()
         state = journal.state
         # A clock that was far ahead left an anchor that nothing would come due after.
         is_wrong = state is not None and settled_anchor(state.anchor, now) != state.anchor
-        if (state is None or is_wrong) and self._leadership.is_leading():
-            state = await self._journal.anchor(
-                self._leadership.epoch, secret.id, now, again=is_wrong
-            )
-            journal = replace(journal, state=state)
-        return journal
+        if state is not None and not is_wrong:
+            return journal
+        if not self._leadership.is_leading():
+            self._turns.withhold(secret.name)
+            return journal
+        state = await self._journal.anchor(self._leadership.epoch, secret.id, now, again=is_wrong)
+        return replace(journal, state=state)
 
-    async def _match(self, resource: ManagedSecret, rotation: RotationSpec, known: _Known) -> Roles:
-        """Find out which keys the rotator owns; read anew when the resource or the target changed.
+    async def _handled(self, secret: Secret, journal: Journal, token: str) -> Journal:
+        """Count a token that a resource was made with as handled by its first version."""
+        if not token or journal.state is None or not self._leadership.is_leading():
+            return journal
+        await self._journal.note_token(self._leadership.epoch, secret.id, token)
+        return replace(journal, state=replace(journal.state, handled_token=token))
 
-        Raises:
-            KeyturnError: the rotator is not there, may not be used, or does not fit.
-        """
-        fresh = known.generation == resource.generation and not known.is_urgent
-        if known.roles is not None and fresh:
-            return known.roles
-        known.roles, settings = None, None
-        known.is_urgent = True
-        if rotation.rotator is not None:
-            self._follow(
-                resource.name, self._aiming.to_follow(resource.name, rotation.rotator, None)
-            )
-            settings = await self._aiming.settings(resource.name, rotation.rotator)
-            self._follow(
-                resource.name, self._aiming.to_follow(resource.name, rotation.rotator, settings)
-            )
-            known.place, known.at_most = settings.uid, settings.max_concurrent
-        else:
-            known.place, known.at_most = "", NO_TARGET_LIMIT
-        known.roles = self._aiming.match(resource, rotation, settings)[2]
-        known.generation = resource.generation
-        return known.roles
-
-    def _act_on(
-        self,
-        resource: ManagedSecret,
-        secret: Secret,
-        decision: Decision,
-        known: _Known,
-        *,
-        urgent: bool,
-    ) -> None:
-        trouble, now = known.trouble, self._clock()
-        wake = decision.wake
-        if decision.acts and trouble is not None and trouble.retry_at > now and not urgent:
-            wake = trouble.retry_at
-        elif decision.acts and self._leadership.is_leading():
-            wanted = _wanted(resource, decision)
-            self._assign(Turn(resource, secret.id, wanted, decision.retires), known)
-        self._calendar.set(resource.name, wake, lambda: self._changed(resource.name))
-
-    def _assign(self, turn: Turn, known: _Known) -> None:
-        async def perform() -> None:
-            await self._perform(turn, known)
-
-        self._pool.put(Assignment(turn.resource.name, known.place, known.at_most, perform))
-
-    async def _perform(self, turn: Turn, known: _Known) -> None:
-        name = turn.resource.name
-        try:
-            await self._performing.perform(turn)
+    def _act_on(self, turn: Turn, decision: Decision, known: Known, *, urgent: bool) -> None:
+        name, trouble, wake = turn.resource.name, known.trouble, decision.wake
+        if not decision.acts:
+            # What kept it from being begun is of the past, if it is not wanted any more.
             known.trouble = None
-        except LeadershipLostError:
-            self._leadership.lose()
-        except KeyturnError as error:
-            count = known.trouble.count + 1 if known.trouble else 1
-            retry_at = self._clock() + pause_after(count)
-            known.trouble = Trouble(failure_of(error), retry_at, count)
-            logger.warning("rotation of %s has to wait: %s", name, error.message)
-        finally:
-            self._told()
-            self._changed(name)
+        elif self._turns.is_at_work(name):
+            # Its end is looked at, and this news is for then.
+            known.is_urgent |= urgent
+        elif not self._leadership.is_leading():
+            known.is_urgent |= urgent
+            self._turns.withhold(name)
+        elif trouble is not None and trouble.retry_at > self._clock() and not urgent:
+            wake = trouble.retry_at
+        else:
+            self._turns.assign(turn, known)
+        self._wake(name, wake)
+
+    def _wake(self, name: SecretName, when: datetime | None) -> None:
+        # Of what waits so long nothing but the name is kept in memory.
+        self._calendar.set(name, when, partial(self._changed, name))
 
     async def projected(self, look: Look, rotation: RotationSpec) -> Look:
         """End the rotation whose version is Current in every target now."""
-        rotated = look.journal.open
-        if (
-            rotated is None
-            or rotated.step is not Step.PROJECT
-            or rotated.number != look.secret.stages.current
-            or not self._leadership.is_leading()
-        ):
+        rotated, current = look.journal.open, look.secret.stages.current or 0
+        # One that is newer than what was projected was promoted while that was done.
+        if rotated is None or rotated.step is not Step.PROJECT or rotated.number > current:
+            return look
+        if not self._leadership.is_leading():
+            self._turns.withhold(look.secret.name)
             return look
         telling = self._telling()
         retire_at = None if rotation.overlap is None else telling.now + rotation.overlap
         failpoints.reach("before.finish")
-        await self._journal.finish(self._leadership.epoch, rotated.id, retire_at, telling)
+        try:
+            await self._journal.finish(self._leadership.epoch, rotated.id, retire_at, telling)
+        except LeadershipLostError:
+            self._leadership.lose()
+            return look
         failpoints.reach("after.finish")
         self._told()
         # Once more, for the next due time.
@@ -302,41 +280,23 @@ class Rotations:
         Raises:
             InvalidSpecError: the secret is not rotated.
             ConflictError: a rotation is open already.
+            RotationPendingError: there is no first credential yet that could be replaced.
             KeyturnError: it cannot begin; the message says why.
         """
         rotation = resource.spec.rotation
         if rotation is None:
             raise InvalidSpecError(f"{resource.name} has no spec.rotation")
-        if (await self._journal.journal(secret.id)).open is not None or self._pool.is_at_work(
-            resource.name
-        ):
+        known = self._known.setdefault(resource.name, Known())
+        await self._matching.match(resource, rotation, known)
+        if (await self._journal.journal(secret.id)).open is not None:
             raise _is_under_way(resource)
-        known = self._known.setdefault(resource.name, _Known())
-        await self._match(resource, rotation, known)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def answer(error: KeyturnError | None) -> None:
-            if not done.done():
-                done.set_result(None) if error is None else done.set_exception(error)
-
-        async def perform() -> None:
-            try:
-                await self._performing.begin(Turn(resource, secret.id, wanted))
-                answer(None)
-            except KeyturnError as error:
-                answer(error)
-            finally:
-                answer(KeyturnError("the rotation could not begin; the operator's log says why"))
-                self._told()
-                self._changed(resource.name)
-
-        def replaced() -> None:
-            answer(_is_under_way(resource))
-
-        self._pool.put(Assignment(resource.name, known.place, known.at_most, perform, replaced))
-        await done
-        begun = (await self._journal.journal(secret.id)).rotations
-        return begun[0]
+        if rotation.rotator is not None and secret.stages.current is None:
+            raise RotationPendingError(
+                f"the first version of {resource.name} is not set in its target yet"
+            )
+        if not await self._turns.begin(Turn(resource, secret.id, wanted), known):
+            raise _is_under_way(resource)
+        return (await self._journal.journal(secret.id)).rotations[0]
 
     async def cancel(self, secret: Secret, by: str) -> Rotation:
         """Give up the open rotation; what it changed is undone.
@@ -344,19 +304,19 @@ class Rotations:
         Raises:
             ConflictError: none is open, or it is past the point of return.
         """
-        journal = await self._journal.journal(secret.id)
-        rotation = journal.open
+        rotation = (await self._journal.journal(secret.id)).open
         if rotation is None:
             raise ConflictError(f"no rotation of {secret.name} is under way")
-        if rotation.step is Step.PROJECT:
-            raise ConflictError(
-                f"version {rotation.number} of {secret.name} is Current already; roll it back"
-            )
         if rotation.cause is Cause.INITIAL:
             raise ConflictError(
                 f"{secret.name} has no credential that could be gone back to; mend or delete it"
             )
         await self._journal.give_up(self._leadership.epoch, rotation.id, f"cancelled by {by}")
+        if not (await self._journal.journal(secret.id)).is_given_up(rotation.id):
+            raise ConflictError(
+                f"version {rotation.number} of {secret.name} is Current already; roll it back"
+            )
+        self.news(secret.name)
         self._changed(secret.name)
         return rotation
 
@@ -365,12 +325,8 @@ class Rotations:
         rotation = resource.spec.rotation
         if rotation is None or rotation.rotator is None:
             return frozenset()
-        known = self._known.setdefault(resource.name, _Known())
-        return (await self._match(resource, rotation, known)).held
-
-
-NO_TARGET_LIMIT = 1000
-"""Where no target has to bear them, only the pool's own limit counts."""
+        known = self._known.setdefault(resource.name, Known())
+        return (await self._matching.match(resource, rotation, known)).held
 
 
 def _is_under_way(resource: ManagedSecret) -> ConflictError:
@@ -380,19 +336,32 @@ def _is_under_way(resource: ManagedSecret) -> ConflictError:
     )
 
 
+def _turn_of(resource: ManagedSecret, secret: Secret, journal: Journal, decision: Decision) -> Turn:
+    wanted = _wanted(resource, decision)
+    return Turn(resource, secret.id, wanted, decision.retires, decided_on=journal.mark)
+
+
 def _wanted(resource: ManagedSecret, decision: Decision) -> Wanted | None:
     match decision.cause:
         case None:
             return None
         case Cause.REQUEST:
             return Wanted(Cause.REQUEST, "annotation keyturn.dev/rotate", token_of(resource))
+        case Cause.INITIAL:
+            # A token that a resource is made with asks for no second rotation.
+            return Wanted(Cause.INITIAL, token=token_of(resource))
         case cause:
             return Wanted(cause)
 
 
-def _not_yet(open_rotation: Rotation | None, trouble: Trouble | None) -> KeyturnError:
-    failure = open_rotation.failure if open_rotation is not None else None
-    failure = failure or (trouble.failure if trouble is not None else None)
+def _unless_current(
+    secret: Secret, journal: Journal, trouble: Failure | None
+) -> RotationPendingError | None:
+    """Say what keeps the first version from being there; nothing once one is Current."""
+    if secret.stages.current is not None:
+        return None
+    failure = journal.open.failure if journal.open is not None else None
+    failure = failure or trouble
     if failure is None:
         return RotationPendingError("the first version is being set in its target")
     return RotationPendingError(f"{failure.step} failed: {failure.message}")

@@ -22,6 +22,9 @@ from keyturn.rotators.interface import Credential, Order, Rotator, Session, Targ
 
 logger = logging.getLogger(__name__)
 
+UNEXPECTED = "Unexpected"
+"""The code of what nobody foresaw, for example in a rotator of another package."""
+
 ACT_TIMEOUTS = 6
 """An act takes at most so many times the target's own deadline: it connects and asks some times."""
 
@@ -38,7 +41,8 @@ _REFUSALS: Mapping[Phase, tuple[str, str]] = {
     ),
     Phase.FORWARD_PROBE: (
         "BothRefused",
-        "the target takes neither the current nor the pending credential",
+        "the target takes neither the current nor the pending credential; give it one of them, or "
+        "list the user in the rotator's allowedUsernames",
     ),
 }
 
@@ -71,10 +75,15 @@ class Task:
 
 
 class Ended(NamedTuple):
-    """How a run ended; with `Phase.FAILED` comes what went wrong."""
+    """How a run ended; with `Phase.FAILED` comes what went wrong.
+
+    `is_refused` tells that the target does not take the pending credential, and that nothing was
+    changed in it.
+    """
 
     phase: Phase
     failure: Failure | None = None
+    is_refused: bool = False
 
 
 class Run:
@@ -86,25 +95,38 @@ class Run:
         self._stack = AsyncExitStack()
         self._session: Session | None = None
         self._failure: Failure | None = None
+        self._deadline = task.target.timeout * ACT_TIMEOUTS
         self.lost: LeadershipLostError | StageMovedError | None = None
         """Why the run was superseded: by another operator, or because the rotation was ended."""
 
     async def go(self, start: Phase) -> Ended:
         """Run from a beginning of the machine to an end; the target's lock is released there."""
-        phase = start
-        async with AsyncExitStack() as stack:
-            self._stack = stack
+        phase, last, reply = start, start, Reply.YES
+        try:
             while phase not in ENDS:
                 failpoints.reach(f"before.{phase.value}")
                 reply = await self._reply(phase)
                 failpoints.reach(f"after.{phase.value}")
-                phase = advance(phase, reply)
-        return Ended(phase, self._failure if phase is Phase.FAILED else None)
+                last, phase = phase, advance(phase, reply)
+        finally:
+            await self._close()
+        if phase is not Phase.FAILED:
+            return Ended(phase)
+        is_refused = reply is Reply.NO and last in (Phase.PROVE, Phase.SET)
+        return Ended(phase, self._failure, is_refused=is_refused)
+
+    async def _close(self) -> None:
+        """End the session; that it does not end cleanly changes nothing of what was done."""
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._stack.aclose()
+        except Exception as error:  # noqa: BLE001 - as in `_reply`
+            secret = self._order.secret_id
+            logger.warning("the session for %s did not end cleanly: %s", secret, describe(error))
 
     async def _reply(self, phase: Phase) -> Reply:
-        deadline = self._task.target.timeout * ACT_TIMEOUTS
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(self._deadline):
                 reply = await self._act(phase)
         # A rotator of another package may fail in any way, and must not end the others.
         except Exception as error:  # noqa: BLE001
@@ -126,7 +148,7 @@ class Run:
             case _:
                 # Its text may hold a value; the log tells the place.
                 logger.error("%s failed: %s", phase, describe(error))
-                self._note(phase, "Unexpected", "the rotator failed unexpectedly; see the log")
+                self._note(phase, UNEXPECTED, "the rotator failed unexpectedly; see the log")
         refused = isinstance(error, TargetRefusedError) and phase in _CHANGES
         return Reply.NO if refused else Reply.DOUBT
 
@@ -173,11 +195,15 @@ class Run:
         return Reply.YES if accepted else Reply.NO
 
     async def _prove(self) -> Reply:
+        is_proved = await self._owns(self._order.current, self._order.previous)
+        return Reply.YES if is_proved else Reply.NO
+
+    async def _owns(self, *credentials: Credential | None) -> bool:
         """Prove that the secret owns the user, before an admin credential is used for it."""
-        for credential in (self._order.current, self._order.previous):
+        for credential in credentials:
             if credential is not None and await self._open.accepts(credential):
-                return Reply.YES
-        return Reply.YES if self._task.may_set else Reply.NO
+                return True
+        return self._task.may_set
 
     async def _change(self, phase: Phase) -> None:
         order = self._order
@@ -185,6 +211,9 @@ class Run:
             case Phase.SET:
                 await self._open.set(_there(order.pending))
             case Phase.UNDO_SET_CURRENT:
+                # Else whoever names another user would have its password set by giving up.
+                if not await self._owns(order.pending, order.previous):
+                    raise TargetRefusedError("the secret cannot prove that it owns the user")
                 await self._open.set(_there(order.current))
             case Phase.UNDO_RETIRE:
                 await self._open.retire(_there(order.pending), self._kept(order.previous))

@@ -55,6 +55,7 @@ class Office:
     store: SQLiteStore
     epoch: int = 0
     now: datetime = NOW
+    looks: int = 0
     receivers: dict[Channel, Receiver] = field(
         default_factory=lambda: {channel: Receiver() for channel in Channel}
     )
@@ -67,9 +68,13 @@ class Office:
         self.delivering = Delivering(
             self.store.rotations,
             {channel: receiver.deliver for channel, receiver in self.receivers.items()},
-            lambda: self.now,
+            self._clock,
             self._sleep,
         )
+
+    def _clock(self) -> datetime:
+        self.looks += 1
+        return self.now
 
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -85,6 +90,13 @@ class Office:
         """Put the event that a rotation began into the outbox."""
         for name in names:
             await begun(self.store, self.epoch, await a_secret(self.store, name), channels=channels)
+
+    async def is_at_rest(self) -> None:
+        """Make sure that nobody looks into the outbox again and again."""
+        before = self.looks
+        for _ in range(50):
+            await self.store.check()
+        assert self.looks - before < 10
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -153,6 +165,15 @@ async def test_all_events_of_a_rotation_arrive_in_their_order(office: Office) ->
 
     assert kinds == [EventKind.STARTED, EventKind.SUCCEEDED]
     assert len(await office.store.rotations.waiting(Channel.SINK, 10)) == 2
+
+
+async def test_between_two_news_the_outbox_is_not_looked_at(office: Office) -> None:
+    await office.begin("a")
+    async with office.running():
+        office.delivering.poke()
+        await office.left()
+
+        await office.is_at_rest()
 
 
 async def test_none_overtakes_one_that_could_not_be_delivered(office: Office) -> None:
@@ -239,6 +260,21 @@ async def test_one_that_is_refused_steps_aside_and_is_tried_again(
 
     assert office.sink.taken == ["a", "b", "c", "poison"]
     assert office.pauses == []
+
+
+async def test_one_that_stepped_aside_and_went_otherwise_is_forgotten(office: Office) -> None:
+    office.sink.refused["poison"] = InvalidError("refused")
+    await office.begin("poison")
+    (event,) = await office.store.rotations.waiting(Channel.SINK, 1)
+    async with office.running():
+        await office.tries(1)
+        await office.store.rotations.delivered(Channel.SINK, event.id)
+        office.now += ASIDE
+        office.delivering.poke()
+        await office.store.check()
+
+        await office.is_at_rest()
+    assert office.sink.tried == ["poison"]
 
 
 async def test_many_that_are_refused_do_not_hide_the_others(office: Office) -> None:

@@ -1,0 +1,84 @@
+"""What is remembered of a secret between two looks at its rotation, and its rotator with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from keyturn.domain.managed_secret import ManagedSecret
+from keyturn.domain.rotation import Failure, RotationSpec
+from keyturn.domain.secret import SecretName
+from keyturn.kube.following import FollowedObject
+from keyturn.services.rotation.aiming import Aiming
+from keyturn.services.rotation.roles import Roles
+
+FollowTarget = Callable[[SecretName, frozenset[FollowedObject]], None]
+"""Tells the watches which objects of a rotation's target a ManagedSecret is to follow."""
+
+NO_TARGET_LIMIT = 1000
+"""Where no target has to bear them, only the pool's own limit counts."""
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What went wrong outside of a rotation's journal; forgotten when the process ends.
+
+    `failure` is None where nothing is to be told: what was read had changed, and is read again.
+    """
+
+    failure: Failure | None
+    retry_at: datetime
+    count: int = 1
+
+
+@dataclass(slots=True)
+class Known:
+    """What is remembered of a secret; all of it can be found out again.
+
+    `is_urgent` says that something changed, so that a back-off is over; `token` is the rotate
+    token that was seen last.
+    """
+
+    generation: int = -1
+    roles: Roles | None = None
+    at_most: int = 1
+    place: str = ""
+    token: str = ""
+    is_urgent: bool = False
+    trouble: Trouble | None = None
+
+
+class Matching:
+    """Finds out which keys a rotator owns, and how many rotations its target bears."""
+
+    def __init__(self, aiming: Aiming, follow: FollowTarget) -> None:
+        self._aiming = aiming
+        self._follow = follow
+
+    async def match(self, resource: ManagedSecret, rotation: RotationSpec, known: Known) -> Roles:
+        """Match them; read anew when the resource or the target changed, which is urgent then.
+
+        Raises:
+            KeyturnError: the rotator is not there, may not be used, or does not fit.
+        """
+        fresh = known.generation == resource.generation and not known.is_urgent
+        if known.roles is not None and fresh:
+            return known.roles
+        known.roles, settings = None, None
+        known.is_urgent = True
+        name, ref = resource.name, rotation.rotator
+        if ref is not None:
+            # Followed first, read then: a change in between is heard of.
+            self._follow(name, self._aiming.to_follow(name, ref, None))
+            settings = await self._aiming.settings(name, ref)
+            self._follow(name, self._aiming.to_follow(name, ref, settings))
+            known.place, known.at_most = settings.uid, settings.max_concurrent
+        else:
+            self._follow(name, frozenset())
+            known.place, known.at_most = "", NO_TARGET_LIMIT
+        known.roles = self._aiming.match(resource, rotation, settings)[2]
+        known.generation = resource.generation
+        return known.roles
+
+    def forget(self, name: SecretName) -> None:
+        """Follow nothing any more for a rotation that is not asked for."""
+        self._follow(name, frozenset())

@@ -1,0 +1,71 @@
+"""kill -9 at every named place of a rotation by a webhook over TLS: nothing is lost."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from engine.kills import CancelledKillContract, FirstKillContract, KillContract, Stand
+from keyturn.domain.rotation import Strategy
+from keyturn.rotators.webhook.rotator import WebhookRotator
+from servers.certificates import Authority
+from servers.webhook_endpoint import Endpoint, serving
+from servers.webhook_users import KEY, EndpointSite, target_of
+
+ROTATOR = "webhook"
+TRAITS = WebhookRotator().traits({"url": "https://localhost/", "strategies": ["AlternatingUsers"]})
+COEXISTS = WebhookRotator().traits({"url": "https://localhost/", "coexists": True})
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.create(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def endpoint(authority: Authority) -> Iterator[Endpoint]:
+    """An endpoint that a thread serves, while the tests wait for the process."""
+    endpoint, ready, over = Endpoint([KEY]), threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with serving(endpoint, authority):
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert ready.wait(timeout=20)
+    yield endpoint
+    loop.call_soon_threadsafe(over.set)
+    thread.join(timeout=20)
+    loop.close()
+    assert endpoint.faults == []
+
+
+@pytest.fixture(scope="class")
+def stand(request: pytest.FixtureRequest, endpoint: Endpoint, authority: Authority) -> Stand:
+    endpoint.coexists = request.cls.traits.coexists
+    target = target_of(endpoint, authority, coexists=endpoint.coexists)
+    return Stand.of(request, target, EndpointSite(endpoint))
+
+
+class TestSingleUser(KillContract):
+    strategy, traits = Strategy.SINGLE_USER, TRAITS
+
+
+class TestAlternatingUsers(KillContract):
+    strategy, traits = Strategy.ALTERNATING_USERS, TRAITS
+
+
+class TestWhereTwoStandSideBySide(KillContract):
+    strategy, traits, overlap = Strategy.SINGLE_USER, COEXISTS, None
+
+
+class TestFirst(FirstKillContract):
+    strategy, traits = Strategy.SINGLE_USER, TRAITS
+
+
+class TestCancelled(CancelledKillContract):
+    strategy, traits = Strategy.SINGLE_USER, COEXISTS
