@@ -35,7 +35,7 @@ class Known:
     """What is remembered of a secret; all of it can be found out again.
 
     `is_urgent` says that something changed, so that a back-off is over; `token` is the rotate
-    token that was seen last.
+    token that was seen last. `followed` are the objects of the target that are followed.
     """
 
     generation: int = -1
@@ -45,6 +45,7 @@ class Known:
     token: str = ""
     is_urgent: bool = False
     trouble: Trouble | None = None
+    followed: frozenset[FollowedObject] = frozenset()
 
 
 class Matching:
@@ -67,13 +68,16 @@ class Matching:
         known.is_urgent = True
         name, ref = resource.name, rotation.rotator
         if ref is not None:
-            # Followed first, read then: a change in between is heard of.
-            self._follow(name, self._aiming.to_follow(name, ref, None))
+            # Followed first, read then: a change in between is heard of. What was followed stays so
+            # meanwhile: a watch that begins anew is news, which would lead here again, for ever.
+            self._follow(name, known.followed | self._aiming.to_follow(name, ref, None))
             settings = await self._aiming.settings(name, ref)
-            self._follow(name, self._aiming.to_follow(name, ref, settings))
+            known.followed = self._aiming.to_follow(name, ref, settings)
+            self._follow(name, known.followed)
             known.place, known.at_most = settings.uid, settings.max_concurrent
         else:
-            self._follow(name, frozenset())
+            known.followed = frozenset()
+            self._follow(name, known.followed)
             known.place, known.at_most = "", NO_TARGET_LIMIT
         known.roles = self._aiming.match(resource, rotation, settings)[2]
         known.generation = resource.generation

@@ -80,6 +80,26 @@ class PendingVersions:
                     return False
         return True
 
+    async def is_outdated(
+        self, resource: ManagedSecret, secret: Secret, view: NativeView, number: int
+    ) -> bool:
+        """Tell whether the first version would be another one if it were made now.
+
+        Raises:
+            KeyturnError: a source cannot be read.
+        """
+        if await self.has_changed(resource, secret, view, held=frozenset(), abandoned=frozenset()):
+            return True
+        anew = RotatedKeys(abandoned=frozenset({number}))
+        planned = self._sourcing.planned(resource, secret, view, has_failed=False, rotation=anew)
+        async with planned as plan:
+            # What would be generated says nothing; what was imported may have been mended.
+            imported = Payload(plan.given if plan else {})
+            with imported as given, await self._versions.open(secret, number) as pending:
+                return any(
+                    key not in pending or not pending[key].matches(given[key]) for key in given
+                )
+
     async def make(  # noqa: PLR0913 - all that a pending version is made of
         self,
         resource: ManagedSecret,

@@ -50,7 +50,7 @@ def pause_after(failures: int) -> timedelta:
 class Turn:
     """What is to be done for a secret: a rotation that is to begin, a retirement, or go on.
 
-    `decided_on` is the mark of the journal that it was decided on.
+    `decided_on` is the mark of the journal that it was decided on, `step` is what it begins with.
     """
 
     resource: ManagedSecret
@@ -58,6 +58,7 @@ class Turn:
     wanted: Wanted | None = None
     retires: bool = False
     decided_on: Hashable = None
+    step: Step = Step.CREATE_PENDING
 
     @property
     def spec(self) -> RotationSpec:
@@ -222,22 +223,19 @@ class Performing:
         return self._pending.digest_of(order.base_username, aim) != journal.state_base
 
     async def _is_outdated(self, turn: Turn, secret: Secret, rotation: Rotation) -> bool:
-        """Tell whether a first credential that is refused is not what its resource says now."""
+        """Tell whether a first credential that is refused is another one by now."""
         if rotation.cause is not Cause.INITIAL:
             return False
         view = self._view_of(turn.resource.namespace)
-        nothing = frozenset[str]()
-        return await self._pending.has_changed(
-            turn.resource, secret, view, held=nothing, abandoned=frozenset()
-        )
+        return await self._pending.is_outdated(turn.resource, secret, view, rotation.number)
 
     async def _begin_anew(self, rotation: Rotation) -> None:
-        """End a first rotation whose credential was mended in its resource; the next one follows.
+        """End a first rotation whose credential was mended meanwhile; the next one follows.
 
         Its target has just refused it and was not changed, so that nothing is to be undone.
         """
         epoch = self._leadership.epoch
-        await self._journal.give_up(epoch, rotation.id, "its values were changed in the resource")
+        await self._journal.give_up(epoch, rotation.id, "its values were changed")
         await self._journal.drop(epoch, rotation.id, self._telling())
 
     async def _record_failure(self, turn: Turn, rotation: Rotation, failure: Failure) -> None:
@@ -295,6 +293,7 @@ class Performing:
                 records=records,
                 may_set=aim.may_set(order.base_username),
                 coexists=aim.traits.coexists,
+                names=aim.traits.rotated | {USERNAME},
             )
         )
         ended = await run.go(start)
@@ -368,11 +367,10 @@ class RetirementFailedError(TargetUnavailableError):
         self.failure = failure
 
 
-def failure_of(error: KeyturnError, rotation: Rotation | None = None) -> Failure:
-    """Say of an error at which step it stopped the rotation that it kept from going on."""
+def failure_of(error: KeyturnError, step: Step) -> Failure:
+    """Say of an error that it kept a rotation from going on with a step, or a retirement."""
     if isinstance(error, RetirementFailedError):
         return error.failure
-    step = rotation.step if rotation is not None else Step.CREATE_PENDING
     return Failure(step, error.code, error.message)
 
 

@@ -82,10 +82,10 @@ def _code(rotation: Rotation) -> dict[str, str]:
 
 def _condition(look: Look) -> tuple[str, str, str] | None:
     rotation = look.journal.open
-    if rotation is not None and rotation.failure is not None:
-        return _failed(rotation.failure)
     if look.trouble is not None:
         return _failed(look.trouble)
+    if rotation is not None and rotation.failure is not None:
+        return _failed(rotation.failure)
     if rotation is not None or look.is_acting or not look.journal.rotations:
         return None
     newest = look.journal.rotations[0]

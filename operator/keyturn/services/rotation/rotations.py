@@ -143,7 +143,7 @@ class Rotations:
             secret,
             journal,
             None if secret.stages.current else error,
-            failure_of(error, journal.open),
+            failure_of(error, _step_of(journal)),
             next_rotation(rotation, secret, journal, now),
         )
 
@@ -200,9 +200,9 @@ class Rotations:
         if wants_change and not decision.acts:
             decision = Decision(Cause.CHANGE)
         if error is None:
-            self._act_on(
-                _turn_of(resource, secret, journal, decision), decision, known, urgent=urgent
-            )
+            turn = _turn_of(resource, secret, journal, decision)
+            is_open = journal.open is not None
+            self._act_on(turn, decision, known, urgent=urgent, is_open=is_open)
         trouble = known.trouble.failure if known.trouble else None
         error = error or _unless_current(secret, journal, trouble)
         next_time = next_rotation(rotation, secret, journal, now)
@@ -228,11 +228,14 @@ class Rotations:
         await self._journal.note_token(self._leadership.epoch, secret.id, token)
         return replace(journal, state=replace(journal.state, handled_token=token))
 
-    def _act_on(self, turn: Turn, decision: Decision, known: Known, *, urgent: bool) -> None:
+    def _act_on(
+        self, turn: Turn, decision: Decision, known: Known, *, urgent: bool, is_open: bool
+    ) -> None:
         name, trouble, wake = turn.resource.name, known.trouble, decision.wake
         if not decision.acts:
-            # What kept it from being begun is of the past, if it is not wanted any more.
-            known.trouble = None
+            if not is_open:
+                # What kept it from being begun is of the past: it is not wanted any more.
+                known.trouble = None
         elif self._turns.is_at_work(name):
             # Its end is looked at, and this news is for then.
             known.is_urgent |= urgent
@@ -338,7 +341,11 @@ def _is_under_way(resource: ManagedSecret) -> ConflictError:
 
 def _turn_of(resource: ManagedSecret, secret: Secret, journal: Journal, decision: Decision) -> Turn:
     wanted = _wanted(resource, decision)
-    return Turn(resource, secret.id, wanted, decision.retires, decided_on=journal.mark)
+    return Turn(resource, secret.id, wanted, decision.retires, journal.mark, step=_step_of(journal))
+
+
+def _step_of(journal: Journal) -> Step:
+    return journal.open.step if journal.open is not None else Step.CREATE_PENDING
 
 
 def _wanted(resource: ManagedSecret, decision: Decision) -> Wanted | None:

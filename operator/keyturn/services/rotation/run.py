@@ -63,7 +63,8 @@ class Records(NamedTuple):
 class Task:
     """What a run is about; `may_set` says that the user may be set without a proof.
 
-    `coexists` is the rotator's trait.
+    `coexists` is the rotator's trait. Two versions whose values of these `names` are the same are
+    one credential to the target.
     """
 
     rotator: Rotator
@@ -72,6 +73,7 @@ class Task:
     records: Records
     may_set: bool
     coexists: bool
+    names: frozenset[str]
 
 
 class Ended(NamedTuple):
@@ -216,9 +218,21 @@ class Run:
                     raise TargetRefusedError("the secret cannot prove that it owns the user")
                 await self._open.set(_there(order.current))
             case Phase.UNDO_RETIRE:
-                await self._open.retire(_there(order.pending), self._kept(order.previous))
+                await self._retire(_there(order.pending), self._kept(order.previous))
             case _:
-                await self._open.retire(_there(order.previous), self._kept())
+                await self._retire(_there(order.previous), self._kept())
+
+    async def _retire(self, old: Credential, kept: list[Credential]) -> None:
+        # After a change of what stands beside it the credential is that of the version before.
+        if not any(self._are_one(old, each) for each in kept):
+            await self._open.retire(old, kept)
+
+    def _are_one(self, one: Credential, other: Credential) -> bool:
+        mine, others = one.values, other.values
+        shared = self._task.names & mine.keys()
+        return shared == self._task.names & others.keys() and all(
+            mine[name].matches(others[name]) for name in shared
+        )
 
     def _kept(self, *others: Credential | None) -> list[Credential]:
         """List what stays; of alternating users the other one's credential is gone already."""

@@ -9,7 +9,7 @@ from keyturn.domain.errors import (
     LeadershipLostError,
     RaceError,
 )
-from keyturn.domain.rotation import Failure, Step
+from keyturn.domain.rotation import Failure
 from keyturn.domain.secret import SecretName
 from keyturn.observability.failures import describe
 from keyturn.services.clock import Clock
@@ -117,13 +117,13 @@ class Turns:
         except KeyturnError as error:
             if self._leadership.is_leading():
                 logger.warning("rotation of %s has to wait: %s", name, error.message)
-                self._note(known, failure_of(error))
+                self._note(known, failure_of(error, turn.step))
             else:
                 self.withhold(name)
         except Exception as error:  # noqa: BLE001 - else it would be tried again at once, for ever
             logger.critical("rotating %s failed unexpectedly: %s", name, describe(error))
             message = "the operator failed unexpectedly; see its log"
-            self._note(known, Failure(Step.CREATE_PENDING, UNEXPECTED, message))
+            self._note(known, Failure(turn.step, UNEXPECTED, message))
         finally:
             self._told()
             self._changed(name)

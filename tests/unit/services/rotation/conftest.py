@@ -1,0 +1,26 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from keyturn.bootstrap.vault import Vault
+from rotation_office import Operator, World, opened, world_of
+
+
+@pytest.fixture
+async def vault(tmp_path: Path) -> AsyncIterator[Vault]:
+    async with opened(tmp_path) as vault:
+        yield vault
+
+
+@pytest.fixture
+def world() -> World:
+    """A user that has one password; a test may change the world before its operator starts."""
+    return world_of()
+
+
+@pytest.fixture
+async def operator(vault: Vault, world: World) -> AsyncIterator[Operator]:
+    operator = await Operator(vault, world).start()
+    yield operator
+    await operator.stop()
