@@ -224,6 +224,7 @@ class World:
     generation: int = 1
     given: dict[str, str] = field(default_factory=dict)
     allowed: tuple[str, ...] = ()
+    uid: str = "of the rotator"
     settings_error: Exception | None = None
     projected: Login | None = None
 
@@ -272,7 +273,7 @@ class _Aiming(Aiming):
         has_admin = self._world.target.has_admin
         return RotatorSettings(
             ref=ref,
-            uid=f"uid of {ref.name}",
+            uid=self._world.uid,
             type="fake",
             parameters={},
             author_checked=True,
@@ -406,7 +407,7 @@ class Operator:
                 while self.pool and not self.changed.is_set() and not is_still():
                     if self.is_dead:
                         raise KilledError
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.0005)
                 if self.is_dead:
                     raise KilledError
                 if not self.changed.is_set():

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from cluster.conftest import Kubectl
-from cluster.operating import Cluster, OperatorProcess
+from cluster.operating import Cluster, OperatorProcess, eventually
 from cluster.rotation.test_regenerate import rotated_spec
+from terminals import Terminal
 
 Completed = subprocess.CompletedProcess[bytes]
 Json = dict[str, Any]
@@ -136,7 +137,7 @@ def test_a_failure_does_not_stop_the_others(
         interval=None, strategy="SingleUser", rotatorRef={"kind": "Rotator", "name": "nobody"}
     )
     cluster.apply("broken", spec)
-    cluster.wait_reason("broken", "RotationPending")
+    eventually(lambda: "nobody" in cluster.condition("broken").get("message", ""))
 
     done = rotate_all(operator, cluster, "--campaign", "after-the-leak")
 
@@ -147,6 +148,17 @@ def test_a_failure_does_not_stop_the_others(
     assert lines[header + 1].split()[:2] == [cluster.namespace, "broken"]
     assert b"--campaign after-the-leak" in done.stderr
     assert {v for name, v in versions_or_none(cluster).items() if name != "broken"} == {2}
+
+
+def test_a_terminal_shows_how_far_it_is(
+    cluster: Cluster, operator: OperatorProcess, names: list[str]
+) -> None:
+    words = ("rotate", "--all", "-n", cluster.namespace)
+    terminal = Terminal([sys.executable, "-m", "keyturn", *words], operator.environment)
+
+    assert terminal.finish(within=60) == 0
+    assert b"12/12" in terminal.seen
+    assert b"secrets rotated: 12 of 12" in terminal.seen
 
 
 def versions_or_none(cluster: Cluster) -> dict[str, int | None]:

@@ -50,6 +50,23 @@ def test_a_namespace_that_was_named_stays(namespace: list[str]) -> None:
     assert line("list", *namespace)[-len(namespace) :] == namespace
 
 
+@pytest.mark.parametrize("command", [["rotate", "db"], ["rotate", "--all"], ["rotations", "db"]])
+def test_a_rotation_is_of_the_namespace_of_the_context(tmp_path: Path, command: list[str]) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\nprintf web\n")
+    kubectl.chmod(0o755)
+
+    made = command_line(str(kubectl), SETTINGS, split(command), terminal=False)
+
+    assert made[-len(command) - 2 :] == [*command, "-n", "web"]
+
+
+def test_a_label_selector_goes_to_the_pod_as_it_is() -> None:
+    typed = ["rotate", "--all", "-l", "tier in (db,cache),!canary", "-A", "--no-wait"]
+
+    assert line(*typed)[-len(typed) :] == typed
+
+
 @pytest.mark.parametrize("command", [["purge"], ["key", "export"], ["version"]])
 def test_a_command_without_a_namespace_gets_none(command: list[str]) -> None:
     assert line(*command)[-len(command) - 1 :] == ["keyturn", *command]

@@ -60,12 +60,26 @@ def disk() -> Disk:
 
 
 @pytest.fixture
-def operator(queue: WorkQueue, witness: Witness, disk: Disk) -> Operator:
+def replaced() -> asyncio.Event:
+    """Set when another operator has taken over."""
+    return asyncio.Event()
+
+
+@pytest.fixture
+def operator(queue: WorkQueue, witness: Witness, disk: Disk, replaced: asyncio.Event) -> Operator:
     kube = KubeClient(Connection(Path("/nowhere")))
     managed = ManagedSecretsEye(kube, (), ClusterFacts(kube), nothing_stored, queue, witness)
     natives = NativeSecretsEye(kube, (), Sightings(), queue)
     reconciler = cast(Reconciler, Echoing())
-    return Operator(queue, reconciler, managed, natives, witness, disk.check)
+    return Operator(
+        queue,
+        reconciler,
+        managed,
+        natives,
+        witness,
+        check_store=disk.check,
+        is_replaced=replaced.is_set,
+    )
 
 
 def a_body(version: int) -> dict[str, Any]:
@@ -145,3 +159,11 @@ async def test_a_store_that_stopped_makes_it_dead_and_one_that_waits_does_not(
     assert error.message in operator.is_unready()
     assert bool(operator.is_dead()) is is_dead
     watching.cancel()
+
+
+async def test_one_that_was_replaced_is_dead(operator: Operator, replaced: asyncio.Event) -> None:
+    assert operator.is_dead() == []
+
+    replaced.set()
+
+    assert operator.is_dead() == ["another operator has taken over"]
