@@ -14,7 +14,7 @@ WORKERS ?= 3
 
 export PYTHONPATH := $(CURDIR)/controlplane
 
-.PHONY: help demo test bench control-plane servers check lint types format docs clean venv
+.PHONY: help demo test test-full bench control-plane servers check lint types format docs clean venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: $(STAMP) ## Show what Keyturn does on a real control plane (KEEP=1 leaves 
 
 test: $(STAMP) control-plane servers ## Run every test (ARGS="-k word" goes to pytest)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+test-full: $(STAMP) control-plane servers ## Run every test, rotations killed 100 times at each place: hours (ARGS as for test)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --kills 100 $(ARGS)
 
 bench: $(STAMP) control-plane ## Measure throughput, latency and writes (ARGS go to the benchmark)
 	$(BIN)/python -m bench $(ARGS)

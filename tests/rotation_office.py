@@ -37,7 +37,7 @@ from keyturn.services.rotation.rotations import Look, Rotations
 from keyturn.services.sourcing import Sourcing
 from keyturn.settings import Settings
 from keyturn.store.interface import Attachment
-from keyturn.store.journal import Telling
+from keyturn.store.journal import RotationJournal, Telling
 from keyturn.store.sqlite import SQLiteStore
 
 NAME = SecretName("shop", "db")
@@ -64,6 +64,10 @@ Acts = Callable[["FakeSession", str, Login | None], Awaitable[None]]
 
 async def _nothing(session: "FakeSession", act: str, login: Login | None) -> None:
     """Let every act be done."""
+
+
+async def _written() -> None:
+    """Let every write be done."""
 
 
 def login_of(credential: Credential) -> Login:
@@ -227,6 +231,7 @@ class World:
     uid: str = "of the rotator"
     settings_error: Exception | None = None
     projected: Login | None = None
+    before_write: Callable[[], Awaitable[None]] = _written
 
     def __post_init__(self) -> None:
         self.data = self.data or [
@@ -291,12 +296,31 @@ class _Aiming(Aiming):
         yield Aim(rotator, target, traits, roles, settings, resource.namespace)
 
 
+class SteppedJournal:
+    """The journal of the store, with a place to stand still before each write of a run."""
+
+    def __init__(self, journal: RotationJournal, world: World) -> None:
+        self._journal, self._world = journal, world
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._journal, name)
+        if name not in ("record", "promote", "drop", "record_retired", "fail", "give_up"):
+            return method
+
+        async def stepped(*args: Any, **kwargs: Any) -> Any:
+            await self._world.before_write()
+            return await method(*args, **kwargs)
+
+        return stepped
+
+
 class Operator:
     """The rotation engine of one operator."""
 
     def __init__(self, vault: Vault, world: World) -> None:
         self.vault, self.world = vault, world
         self.journal = vault.store.rotations
+        stepped = cast("RotationJournal", SteppedJournal(self.journal, world))
         self.changed = asyncio.Event()
         self.lease, self.calendar = FakeLease(), FakeCalendar()
         self.looks = 0
@@ -316,7 +340,7 @@ class Operator:
         pending = PendingVersions(vault.versions, sourcing, fingerprint)
         self.performing = Performing(
             vault.store,
-            self.journal,
+            stepped,
             vault.versions,
             aiming=aiming,
             pending=pending,

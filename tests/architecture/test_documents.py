@@ -21,10 +21,13 @@ from keyturn import plugins
 from keyturn.cli.exits import EXIT_CODES, INTERRUPTED, NOT_ROTATED
 from keyturn.cli.root import app
 from keyturn.domain.errors import KeyturnError
+from keyturn.domain.rotation import Step
 from keyturn.domain.version import VersionReason
 from keyturn.kube.kubernetes_events import Notice
 from keyturn.kube.resources import parse
 from keyturn.services.generating import Generating
+from keyturn.services.rotation.reporting import ABANDONED, ROTATED
+from keyturn.services.rotation.run import REFUSALS, UNEXPECTED
 from keyturn.services.status import SYNCED, reason_of
 from keyturn.settings import Settings
 from keyturn.store.disk import SETTINGS
@@ -251,6 +254,16 @@ def test_every_explained_reason_exists() -> None:
 
     assert codes | {SYNCED} >= IN_CONDITIONS | AT_THE_START | ELSEWHERE
     assert not IN_CONDITIONS & ELSEWHERE
+
+
+def test_every_reason_and_code_of_a_rotation_is_explained() -> None:
+    steps = {f"{step[0].upper()}{step[1:]}Failed" for step in Step}
+    rows = CONDITIONS.rows("## Rotated")
+    told = {name for row in rows for cell in row[:2] for name in re.findall(r"`(\w+)`", cell)}
+
+    assert (
+        steps | {ROTATED, ABANDONED, UNEXPECTED} | {code for code, _ in REFUSALS.values()} <= told
+    )
 
 
 def test_every_event_is_explained_with_its_type() -> None:

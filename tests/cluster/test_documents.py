@@ -9,7 +9,7 @@ from typing import Any
 import pykube
 import pytest
 
-from apiserver import Apiserver, managed_secrets
+from apiserver import Apiserver
 from canary import Canary
 from cluster.operating import Cluster, OperatorProcess, eventually
 from documents import ROOT, Document, document, documents
@@ -31,14 +31,11 @@ MANIFESTS = [(page, manifest) for page in documents() for manifest in page.manif
 def test_every_resource_of_the_documents_is_taken_by_the_apiserver(
     pykube_api: pykube.HTTPClient, namespace: str, manifest: dict[str, Any]
 ) -> None:
-    group = "" if manifest["apiVersion"] == "v1" else manifest["apiVersion"]
-    path = (
-        managed_secrets(namespace)
-        if manifest["kind"] == "ManagedSecret"
-        else f"/{'apis' if group else 'api'}/{manifest['apiVersion']}/namespaces/{namespace}"
-        f"/{manifest['kind'].lower()}s"
-    )
-    metadata = {**manifest["metadata"], "namespace": namespace}
+    root = "api" if manifest["apiVersion"] == "v1" else "apis"
+    is_of_cluster = manifest["kind"].startswith("Cluster")
+    where = "" if is_of_cluster else f"/namespaces/{namespace}"
+    path = f"/{root}/{manifest['apiVersion']}{where}/{manifest['kind'].lower()}s"
+    metadata = {**manifest["metadata"], **({} if is_of_cluster else {"namespace": namespace})}
 
     answer = Apiserver(pykube_api).request(
         "POST", path, {**manifest, "metadata": metadata}, dryRun="All", fieldValidation="Strict"

@@ -7,6 +7,7 @@ job, and the current version of a secret is written to a file of the secret's na
 import asyncio
 import base64
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -42,8 +43,10 @@ from keyturn.services.rotation.rotations import Look, Rotations
 from keyturn.services.sourcing import Sourcing
 from keyturn.settings import Settings
 from keyturn.store.interface import Attachment
-from keyturn.store.journal import Telling
+from keyturn.store.journal import RotationJournal, Telling
 from keyturn.store.sqlite import SQLiteStore
+
+logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -147,7 +150,14 @@ class GivenAim(Aiming):
 class Engine:
     """The rotation engine of one operator."""
 
-    def __init__(self, vault: Vault, world: World, folder: Path, aiming: GivenAim) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        world: World,
+        folder: Path,
+        aiming: GivenAim,
+        journal: RotationJournal | None = None,
+    ) -> None:
         self.vault, self.world, self._folder, self.aiming = vault, world, folder, aiming
         self.changed = asyncio.Event()
         self._generating = Generating(generators(), None, now)
@@ -159,7 +169,7 @@ class Engine:
             vault.keys.fingerprint,
             lambda *_: None,
         )
-        self.journal = vault.store.rotations
+        self.journal = journal or vault.store.rotations
         self.leadership = Leadership(self.journal, HeldLease())
         pending = PendingVersions(vault.versions, sourcing, vault.keys.fingerprint)
         self.performing = Performing(
@@ -251,6 +261,8 @@ class Engine:
             is_done = look.journal.open is None and (look.trouble is None or despite_trouble)
             if is_done and not self.pool and not self.changed.is_set():
                 return look.trouble.code if look.trouble is not None else ""
+            if look.trouble is not None:
+                logger.warning("%s has to wait: %s", resource.name, look.trouble.message)
             await self.changed.wait()
 
     async def reconcile(self, resource: ManagedSecret) -> Look:

@@ -133,6 +133,12 @@ class Victim:
         self.pid = answer.get("pid", 0)
         return answer
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the child stands still, by SIGSTOP."""
+        status = Path(f"/proc/{self.pid}/stat").read_text()
+        return status.rpartition(") ")[2].startswith("T")
+
     def log(self) -> str:
         return (self.folder / "log").read_text()
 

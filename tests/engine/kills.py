@@ -16,7 +16,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -36,7 +36,7 @@ class Stand:
     """Where the secrets of a class of tests are rotated; `born` makes a user in the target."""
 
     case: Case
-    born: Callable[[], Awaitable[Credential]]
+    born: Callable[[], Coroutine[Any, Any, Credential]]
 
     @classmethod
     def of(cls, request: pytest.FixtureRequest, target: Target, site: Any, **case: Any) -> "Stand":

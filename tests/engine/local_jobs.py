@@ -19,6 +19,9 @@ from keyturn.domain.rotation_job import (
     RotationJob,
 )
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
+"""Where the scripts are, each in a folder that has the name of its ConfigMap."""
+
 # $0 is the folder; what ends is told in one step.
 WRAPPER = '"$@"; echo $? > "$0/code.new"; mv "$0/code.new" "$0/code"'
 
@@ -51,7 +54,7 @@ class LocalJobs:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(job.request if value is None else value.reveal())
         (place / "act").write_text(job.act)
-        mounts = {FILES: place / "files", SCRIPT: Path(job.pod.script_config_map)}
+        mounts = {FILES: place / "files", SCRIPT: EXAMPLES / job.pod.script_config_map}
 
         def here(word: str) -> str:
             for path, folder in mounts.items():

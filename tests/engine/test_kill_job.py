@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.harness import ROOT
 from engine.kills import KillContract, Stand
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.rotation import Strategy
@@ -24,7 +23,7 @@ POD = {
     "image": "none",
     # Without what else is installed Python starts faster.
     "command": ["python3", "-I", "-S", "/script/rotate.py"],
-    "scriptConfigMap": str(ROOT / "examples" / "rotate-with-a-script"),
+    "scriptConfigMap": "rotate-with-a-script",
     "strategies": ["SingleUser", "AlternatingUsers"],
 }
 

@@ -23,7 +23,7 @@ from servers.oauth2_clients import Client, target_of
 
 ROTATOR = "oauth2"
 TRAITS = OAuth2Rotator().traits({"issuer": "https://localhost/shop"})
-DATA = [
+DATA: list[dict[str, Any]] = [
     {"key": key, "input": {}}
     for key in ("refresh_token", "access_token", "expires_at", "client_id", "client_secret")
 ]

@@ -58,8 +58,14 @@ class PodRunner:
                 thread.join(timeout=10)
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _watch(self) -> None:
+    def _client(self) -> pykube.HTTPClient:
         api = pykube.HTTPClient(self._kubeconfig)
+        # It would read the environment at each request, and pytest changes that meanwhile.
+        api.session.trust_env = False
+        return api
+
+    def _watch(self) -> None:
+        api = self._client()
         while not self._stopping.wait(_PAUSE):
             # By lists: the apiserver's watches have their own tests, and this one has to end soon.
             for pod in _request(api, "GET", "pods")["items"]:
@@ -77,7 +83,7 @@ class PodRunner:
             thread.start()
 
     def _run(self, pod: Json) -> None:
-        api = pykube.HTTPClient(self._kubeconfig)
+        api = self._client()
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
         folder = self._folder / uid
         try:

@@ -124,6 +124,7 @@ class RotationJournal(Protocol):
 
         Raises:
             LeadershipLostError.
+            TargetOwnedByOtherError: another secret took the user while this one was deleted.
             StageMovedError: the rotation is over; so for all that follow.
         """
 

@@ -117,6 +117,7 @@ def begin(connection: Connection, epoch: int, beginning: Beginning) -> Secret:
 def record(connection: Connection, epoch: int, rotation_id: UUID, step: Step) -> None:
     require_epoch(connection, epoch)
     rotation = _open(connection, rotation_id)
+    _require_identity(connection, rotation.secret_id)
     if rotation.step is not step:
         _update(connection, replace(rotation, step=step))
 
@@ -282,6 +283,14 @@ def _put_state(connection: Connection, secret_id: UUID, state: RotationState) ->
             retire_at,
         ),
     )
+
+
+def _require_identity(connection: Connection, secret_id: UUID) -> None:
+    """Hold the user that is rotated: while the secret was deleted another may have taken it."""
+    state = _state(connection, secret_id)
+    taken = "SELECT 1 FROM rotated_identities WHERE identity = ? AND secret_id != ?"
+    if state is not None and connection.execute(taken, (state.base, secret_id.bytes)).fetchone():
+        _claim_identity(connection, reading.get(connection, secret_id), state.base)
 
 
 def _claim_identity(connection: Connection, secret: Secret, identity: str) -> None:

@@ -304,6 +304,20 @@ class RotationPromises:
         with pytest.raises(TargetOwnedByOtherError):
             await store.rotations.begin(epoch, a_beginning(restored, identity="who"))
 
+    async def test_nor_does_a_rotation_go_on_that_was_open_meanwhile(
+        self, store: SecretStore, epoch: int, secret: Secret
+    ) -> None:
+        first = a_beginning(secret, identity="who", base="who")
+        second = a_beginning(await a_secret(store, "other"), identity="who", base="who")
+        await store.rotations.begin(epoch, first)
+        await store.mark_deleted(secret.id, resource_uid=secret.resource_uid, now=NOW)
+        await store.rotations.begin(epoch, second)
+        await store.restore(secret.id)
+
+        with pytest.raises(TargetOwnedByOtherError):
+            await store.rotations.record(epoch, first.rotation.id, Step.SET_PENDING)
+        await store.rotations.record(epoch, second.rotation.id, Step.SET_PENDING)
+
     # The steps
 
     async def test_a_step_is_durable(

@@ -22,7 +22,8 @@ ALL = [error for _, error in tree(KeyturnError)]
 
 
 def test_every_error_has_a_code_of_its_own() -> None:
-    codes = [error.code for error in ALL]
+    # One that names none is told as the error above it.
+    codes = [error.code for error in ALL if "code" in vars(error)]
 
     assert len(set(codes)) == len(codes)
 

@@ -33,9 +33,9 @@ class Leaving:
         self._leadership = leadership
         self._unfinished: set[UUID] | None = None
 
-    def note(self, secret_id: UUID) -> None:
+    def note(self, secret_id: UUID | None) -> None:
         """Remember a secret whose rotation was asked for until now."""
-        if self._unfinished is not None:
+        if self._unfinished is not None and secret_id is not None:
             self._unfinished.add(secret_id)
 
     async def leave(self, secret: Secret, telling: Telling) -> Left:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.rotation import Failure, RotationSpec
@@ -38,6 +39,7 @@ class Known:
     token that was seen last. `followed` are the objects of the target that are followed.
     """
 
+    secret_id: UUID | None = None
     generation: int = -1
     roles: Roles | None = None
     at_most: int = 1

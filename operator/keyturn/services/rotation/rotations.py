@@ -97,7 +97,9 @@ class Rotations:
 
     def forget(self, name: SecretName) -> None:
         """Forget a ManagedSecret that is gone, or is not rotated any more."""
-        if self._known.pop(name, None) is not None:
+        known = self._known.pop(name, None)
+        if known is not None:
+            self._leaving.note(known.secret_id)
             self._calendar.set(name, None, lambda: None)
             self._matching.forget(name)
         self._turns.forget(name)
@@ -115,6 +117,7 @@ class Rotations:
             if rotation is None:
                 return await self._look_at_unrotated(resource, secret, view, has_failed=has_failed)
             known = self._known.setdefault(resource.name, Known())
+            known.secret_id = secret.id
             return await self._look(resource, rotation, secret, view, known, has_failed=has_failed)
         except LeadershipLostError:
             # This process ends; of the secret nothing is to be told.
@@ -153,7 +156,6 @@ class Rotations:
         name = resource.name
         if name in self._known:
             self.forget(name)
-            self._leaving.note(secret.id)
         if self._turns.is_at_work(name):
             # Its end is looked at again.
             return Look(secret, error=_unless_current(secret, Journal(None), None))

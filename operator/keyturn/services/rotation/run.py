@@ -28,7 +28,7 @@ UNEXPECTED = "Unexpected"
 ACT_TIMEOUTS = 6
 """An act takes at most so many times the target's own deadline: it connects and asks some times."""
 
-_REFUSALS: Mapping[Phase, tuple[str, str]] = {
+REFUSALS: Mapping[Phase, tuple[str, str]] = {
     Phase.PROVE: (
         "CurrentRefused",
         "the target takes neither the pending nor the current credential, and the rotator's "
@@ -45,6 +45,7 @@ _REFUSALS: Mapping[Phase, tuple[str, str]] = {
         "list the user in the rotator's allowedUsernames",
     ),
 }
+"""The code and the text of each phase in which the target said no, and a person has to act."""
 
 
 class Records(NamedTuple):
@@ -133,8 +134,8 @@ class Run:
         # A rotator of another package may fail in any way, and must not end the others.
         except Exception as error:  # noqa: BLE001
             return self._failed(phase, error)
-        if reply is Reply.NO and phase in _REFUSALS:
-            self._note(phase, *_REFUSALS[phase])
+        if reply is Reply.NO and phase in REFUSALS:
+            self._note(phase, *REFUSALS[phase])
         return reply
 
     def _failed(self, phase: Phase, error: Exception) -> Reply:

@@ -17,7 +17,10 @@ from keyturn.store.journal import Journal
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 ID = UUID("6f1e6b0a-5a63-4a9b-8a43-2f1b8f2b6c11")
-ROTATOR = {"rotatorRef": {"kind": "Rotator", "name": "db"}, "strategy": "SingleUser"}
+ROTATOR: dict[str, Any] = {
+    "rotatorRef": {"kind": "Rotator", "name": "db"},
+    "strategy": "SingleUser",
+}
 
 
 def resource(token: str = "", **rotation: Any) -> ManagedSecret:

@@ -93,7 +93,7 @@ async def test_a_slow_answer_counts_from_before_it_was_asked_for(office: Office)
         office.clock.now += DEADLINE
         await write(*args)  # type: ignore[arg-type]
 
-    office.leases.write = slowly  # type: ignore[method-assign]
+    office.leases.write = slowly  # type: ignore[assignment,method-assign]
     await leading.turn()
 
     assert not leading.may_act()

@@ -90,12 +90,14 @@ async def test_the_newest_assignment_of_a_secret_counts(work: Work) -> None:
     await settled()
     done: list[str] = []
 
-    async def perform(what: str) -> None:
-        done.append(what)
+    def assignment(what: str, target: str) -> Assignment:
+        async def perform() -> None:
+            done.append(what)
 
-    name = SecretName("shop", "x")
+        return Assignment(SecretName("shop", "x"), target, 1, perform)
+
     for what, target in (("old", "t"), ("new", "t"), ("newest", "u")):
-        assert work.pool.put(Assignment(name, target, 1, lambda what=what: perform(what)))  # type: ignore[misc]
+        assert work.pool.put(assignment(what, target))
     assert len(work.pool) == 4
     await work.end("1")
 

@@ -10,7 +10,7 @@ from keyturn.kube.resources import parse
 from keyturn.rotators.interface import Traits
 from keyturn.services.rotation.roles import Roles, regenerated, roles_of, text_of, turn
 
-PASSWORD = {"password": {}}
+PASSWORD: dict[str, Any] = {"password": {}}
 
 
 def traits(**fields: Any) -> Traits:

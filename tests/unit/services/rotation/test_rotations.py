@@ -18,7 +18,8 @@ from keyturn.domain.errors import (
 )
 from keyturn.domain.rotation import Cause, Outcome, Step
 from keyturn.services.rotation.pending import Wanted
-from keyturn.services.rotation.performing import LAST_RETRY
+from keyturn.services.rotation.performing import LAST_RETRY, Turn
+from keyturn.store.journal import Telling
 from rotation_office import (
     BEGINNING,
     NAME,
@@ -803,3 +804,45 @@ async def test_without_rotation_nobody_begins_one(operator: Operator) -> None:
         await operator.rotations.begin(
             operator.resource(), await operator.secret(), Wanted(Cause.REQUEST, "jo")
         )
+
+
+async def test_a_turn_that_was_decided_on_before_something_else_happened_is_not_taken(
+    vault: Vault, operator: Operator
+) -> None:
+    await operator.settle()
+    await operator.stop()
+    idle = Operator(vault, operator.world)
+    await idle.leadership.take()
+    idle.world.token = "one"
+    await idle.reconcile()
+    assert len(idle.pool) == 1
+    secret, epoch = await idle.secret(), idle.leadership.epoch
+    wanted = Wanted(Cause.REQUEST, "jo")
+    await idle.performing.begin(Turn(idle.resource(), secret.id, wanted))
+    (begun, *_) = await idle.rotations_of()
+    await idle.journal.promote(epoch, begun.id)
+    await idle.journal.finish(epoch, begun.id, None, Telling(idle.now()))
+
+    idle.world.token = ""
+    idle.working = asyncio.create_task(idle.pool.run())
+    await idle.settle()
+
+    assert await causes(idle) == ["Initial", "Request"]
+    await idle.stop()
+
+
+async def test_one_that_was_deleted_and_made_anew_without_rotation_is_told_of_what_is_open(
+    operator: Operator,
+) -> None:
+    kept = operator.world.rotation
+    operator.world.rotation = None
+    await operator.settle()
+    operator.world.rotation = kept
+    await stopped_at_set(operator)
+
+    operator.rotations.forget(NAME)
+    operator.world.rotation = None
+    look = await operator.settle()
+
+    assert look.trouble is not None
+    assert look.secret.stages.pending is not None

@@ -138,6 +138,17 @@ class Story:
             await self.check()
             raise KilledError
 
+    async def before_write(self) -> None:
+        """Stand still before a write to the store, or not; others may act meanwhile."""
+        if not self.is_quiet and self.random.random() < SHARE / 4:
+            going_on: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.paused[id(going_on)] = going_on
+            await going_on
+            if self.random.random() < 0.5 and self.world.target.holder is not None:
+                holder = self.world.target.holder
+                holder.is_open = False
+                self.world.target.release(holder)
+
     # What happens
 
     async def step(self) -> None:
@@ -240,7 +251,7 @@ async def test_whatever_goes_wrong_no_credential_is_lost(
         first = await Operator(vault, world).start()
         await first.settle()
         story = Story(vault, world, chance, kind != "single", [first])
-        world.target.acts = story.act
+        world.target.acts, world.before_write = story.act, story.before_write
         for _ in range(STEPS):
             await story.step()
         await story.end()
