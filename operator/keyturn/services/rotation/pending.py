@@ -123,6 +123,11 @@ class PendingVersions:
         """
         rotation = resource.spec.rotation or RotationSpec()
         if wanted.cause is Cause.ROLLBACK:
+            if aim.traits.issues:
+                raise InvalidSpecError(
+                    "what the target issued before is spent, and cannot be gone back to; rotate, "
+                    "or put what a person was given anew"
+                )
             payload, origins, reason = await self._older(secret, wanted)
         elif wanted.put is not None:
             payload = await self._sourcing.payload(wanted.put, resource, secret)

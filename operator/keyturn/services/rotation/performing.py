@@ -29,6 +29,7 @@ from keyturn.services.rotation.leadership import Leadership
 from keyturn.services.rotation.pending import PendingVersions, Wanted
 from keyturn.services.rotation.roles import USERNAME, text_of
 from keyturn.services.rotation.run import Ended, Records, Run, Task
+from keyturn.services.rotation.uninterrupted import uninterrupted
 from keyturn.services.targets import NativeView
 from keyturn.services.versions import Versions
 from keyturn.store.interface import SecretStore
@@ -107,7 +108,7 @@ class Performing:
             if journal.mark != turn.decided_on:
                 return
             if journal.open is None and turn.wanted is not None:
-                await self._begin(turn, aim, journal)
+                await uninterrupted(self._begin(turn, aim, journal))
                 journal = await self._journal.journal(turn.secret_id)
             secret = await self._store.get(turn.secret_id)
             if journal.open is not None:
@@ -119,7 +120,8 @@ class Performing:
     async def begin(self, turn: Turn) -> None:
         """Only begin the rotation that is wanted. Raises: as `perform`."""
         async with self._aimed(turn) as aim:
-            await self._begin(turn, aim, await self._journal.journal(turn.secret_id))
+            journal = await self._journal.journal(turn.secret_id)
+            await uninterrupted(self._begin(turn, aim, journal))
 
     @asynccontextmanager
     async def _aimed(self, turn: Turn) -> AsyncIterator[Aim]:

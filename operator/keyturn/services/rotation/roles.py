@@ -18,11 +18,19 @@ class Roles:
 
     `rotated` are the keys that are new in each rotation. `held` are those that only a rotation
     changes: these, and the user name, which belongs to the rotation once there is a version.
+    `is_issued` says that the target makes the new values: then a person may put others, since only
+    a person can authorise anew what the target does not take any more.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
     rotated: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
+    is_issued: bool = False
+
+    @property
+    def refused_to_people(self) -> frozenset[str]:
+        """The keys that nobody may put a value to."""
+        return self.held - self.rotated if self.is_issued else self.held
 
     @property
     def username(self) -> str | None:
@@ -73,7 +81,7 @@ def roles_of(resource: ManagedSecret, rotation: RotationSpec, traits: Traits) ->
     if not traits.issues:
         _require_generators(resource.spec, rotated)
     held = rotated | {keys[USERNAME]} if USERNAME in keys else rotated
-    return Roles(keys, rotated, frozenset(held))
+    return Roles(keys, rotated, frozenset(held), traits.issues)
 
 
 def _require_generators(spec: ManagedSecretSpec, rotated: frozenset[str]) -> None:

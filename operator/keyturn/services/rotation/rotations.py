@@ -326,12 +326,12 @@ class Rotations:
         return rotation
 
     async def held(self, resource: ManagedSecret) -> frozenset[str]:
-        """Name the keys that only a rotation changes. Raises: KeyturnError: as `begin`."""
+        """Name the keys that nobody may put a value to. Raises: KeyturnError: as `begin`."""
         rotation = resource.spec.rotation
         if rotation is None or rotation.rotator is None:
             return frozenset()
         known = self._known.setdefault(resource.name, Known())
-        return (await self._matching.match(resource, rotation, known)).held
+        return (await self._matching.match(resource, rotation, known)).refused_to_people
 
 
 def _is_under_way(resource: ManagedSecret) -> ConflictError:

@@ -1,5 +1,7 @@
 """What the pending versions hold, made by real generators on a real store."""
 
+import asyncio
+
 import pytest
 
 from keyturn.bootstrap.vault import Vault
@@ -175,6 +177,47 @@ async def test_what_the_target_issues_is_stored_and_the_rest_is_left(vault: Vaul
 
     assert login == Login("app", "issued")
     assert await values(operator, 2) == {"username": "app", "password": "issued"}
+    await operator.stop()
+
+
+async def test_what_was_issued_is_stored_although_the_operator_stops(vault: Vault) -> None:
+    """Only the target knows it before, and it gives it once."""
+    world = world_of()
+    world.target.issues = True
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def waits(session: FakeSession, act: str, login: Login | None) -> None:
+        if act == "issue":
+            asked.set()
+            await go_on.wait()
+
+    world.target.acts = waits
+    world.token = "one"
+    looking = asyncio.create_task(operator.settle())
+    await asked.wait()
+    stopping = asyncio.create_task(operator.stop())
+    await asyncio.sleep(0)
+    go_on.set()
+    await stopping
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+
+    assert (await operator.secret()).stages.pending == 2
+    assert await values(operator, 2) == {"username": "app", "password": "issued"}
+
+
+async def test_what_was_issued_before_cannot_be_gone_back_to(vault: Vault) -> None:
+    world = world_of()
+    world.target.issues = True
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    world.target.accepted |= {Login("app", "issued")}
+    await request(operator, "one")
+
+    with pytest.raises(InvalidSpecError, match="is spent"):
+        await roll_back(operator, 1)
     await operator.stop()
 
 

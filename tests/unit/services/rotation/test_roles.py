@@ -84,6 +84,13 @@ def test_what_does_not_fit_is_told(
         matched(resource(data, **asked), traits(**of))
 
 
+def test_a_person_may_put_what_the_target_issues_and_nothing_else_that_is_held() -> None:
+    roles = matched(resource({**USUAL, "password": {"input": {}}}), traits(issues=True))
+
+    assert roles.refused_to_people == {"username"}
+    assert matched(resource(USUAL), traits()).refused_to_people == {"username", "password"}
+
+
 def test_what_the_target_issues_needs_no_generator() -> None:
     roles = matched(resource({**USUAL, "password": {"input": {}}}), traits(issues=True))
 
