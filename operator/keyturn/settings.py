@@ -52,7 +52,7 @@ class Settings:
     events_key_file: Path | None = None
     """The keys that the calls are signed by, one a line; None: they are not signed."""
     failpoint: str = ""
-    """Where the process kills itself, for tests; see `keyturn.observability.failpoints`."""
+    """Where the process kills or stops itself, for tests; see `observability.failpoints`."""
 
     @property
     def store_file(self) -> Path:

@@ -37,10 +37,6 @@ class TestSingleUser(KillContract):
     strategy, traits = Strategy.SINGLE_USER, TRAITS
 
 
-class TestAlternatingUsers(TestSingleUser):
-    strategy = Strategy.ALTERNATING_USERS
-
-
 class TestFirst(FirstKillContract):
     strategy, traits = Strategy.SINGLE_USER, TRAITS
 

@@ -14,7 +14,7 @@ from servers.webhook_endpoint import Endpoint, serving
 from servers.webhook_users import KEY, EndpointSite, target_of
 
 ROTATOR = "webhook"
-TRAITS = WebhookRotator().traits({"url": "https://localhost/", "strategies": ["AlternatingUsers"]})
+TRAITS = WebhookRotator().traits({"url": "https://localhost/"})
 COEXISTS = WebhookRotator().traits({"url": "https://localhost/", "coexists": True})
 
 
@@ -53,10 +53,6 @@ def stand(request: pytest.FixtureRequest, endpoint: Endpoint, authority: Authori
 
 class TestSingleUser(KillContract):
     strategy, traits = Strategy.SINGLE_USER, TRAITS
-
-
-class TestAlternatingUsers(KillContract):
-    strategy, traits = Strategy.ALTERNATING_USERS, TRAITS
 
 
 class TestWhereTwoStandSideBySide(KillContract):

@@ -9,7 +9,7 @@ rule of its original could do more than it.
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keyturn.domain.errors import TargetRefusedError
 
@@ -119,6 +119,43 @@ def _permissions(fields: Mapping[str, Reply]) -> Permissions:
         raise _unknown()
     rules = {name: _modifiers(fields[name]) for name in _RULES if name in fields}
     return Permissions(rules["commands"], rules["keys"], rules["channels"], rules.get("databases"))
+
+
+def are_same(one: Rules, other: Rules) -> bool:
+    """Tell whether two sets of rules allow the same, in whatever order the server lists them."""
+    return _without_order(one) == _without_order(other)
+
+
+def _without_order(rules: Rules) -> Rules:
+    root, *selectors = (
+        replace(each, commands=_in_order(each.commands)) for each in (rules.root, *rules.selectors)
+    )
+    return replace(rules, root=root, selectors=tuple(selectors))
+
+
+def _in_order(commands: Sequence[str]) -> tuple[str, ...]:
+    """Put the commands between two categories into the order of their names.
+
+    Redis 7.0 lists them in the order of its hash table, which is another one while the table grows:
+    two users with the same rules would differ. What stands for one command, and categories, stay as
+    they are, as there the last one holds.
+
+    >>> _in_order(("+@all", "-sort", "-config", "+config|get", "-keys"))
+    ('+@all', '-config', '+config|get', '-keys', '-sort')
+    """
+    ordered: list[str] = []
+    block: list[str] = []
+    for modifier in commands:
+        if modifier[1:2] == "@":
+            ordered += [*sorted(block, key=_command), modifier]
+            block = []
+        else:
+            block.append(modifier)
+    return (*ordered, *sorted(block, key=_command))
+
+
+def _command(modifier: str) -> str:
+    return modifier[1:].partition("|")[0]
 
 
 def _modifiers(written: Reply) -> tuple[str, ...]:

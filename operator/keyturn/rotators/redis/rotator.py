@@ -16,7 +16,7 @@ from keyturn.rotators.authenticating import (
 )
 from keyturn.rotators.endpoint import trust
 from keyturn.rotators.interface import Credential, Order, Target, Traits
-from keyturn.rotators.redis.acl import User, digest, modifiers_of, passwords_of
+from keyturn.rotators.redis.acl import User, are_same, digest, modifiers_of, passwords_of
 from keyturn.rotators.redis.connection import Place, ReplyError, connected, logged_in
 from keyturn.rotators.redis.parameters import RedisParameters
 from keyturn.rotators.redis.users import Users
@@ -121,7 +121,7 @@ class RedisSession:
             name, [*modifiers_of(original.rules), *passwords_of(_digest(pending), stale)]
         )
         made = await self._existing(name)
-        if made.rules != original.rules:
+        if not are_same(made.rules, original.rules):
             raise TargetUnavailableError(
                 f"the rules of the user {name!r} are not those of {username_of(current)!r}"
             )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from keyturn.domain.errors import TargetRefusedError
-from keyturn.rotators.redis.acl import digest, modifiers_of, passwords_of, read_user
+from keyturn.rotators.redis.acl import are_same, digest, modifiers_of, passwords_of, read_user
 
 HASH = b"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
@@ -39,6 +39,22 @@ def test_a_user_is_read_and_written_in_one_order() -> None:
         *("-@all", "+get", "+config|get", "~app:*", "%R~ro:*", "&orders"),
         "(-@all +set %W~w:*)",
     ]
+
+
+def test_the_order_of_a_growing_table_makes_no_difference() -> None:
+    one = read_user(reply(commands=b"+@all -@admin -restore -keys -config +config|get -sort"))
+    other = read_user(reply(commands=b"+@all -@admin -config +config|get -sort -keys -restore"))
+
+    assert are_same(one.rules, other.rules)
+
+
+@pytest.mark.parametrize(
+    "other", [b"+@all +config|get -config", b"-config +config|get +@all", b"+@all -config"]
+)
+def test_the_order_that_matters_does(other: bytes) -> None:
+    one = read_user(reply(commands=b"+@all -config +config|get"))
+
+    assert not are_same(one.rules, read_user(reply(commands=other)).rules)
 
 
 def test_no_modifier_touches_a_password() -> None:
