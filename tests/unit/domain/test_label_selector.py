@@ -35,7 +35,10 @@ class Asked(NamedTuple):
 
 @st.composite
 def asked(draw: st.DrawFn) -> Asked:
-    key, space = draw(KEYS), lambda: draw(SPACES)
+    def space() -> str:
+        return draw(SPACES)
+
+    key = draw(KEYS)
     how = draw(st.sampled_from(["=", "==", "!=", "in", "notin", "there", "missing"]))
     if how == "there":
         return Asked(f"{space()}{key}{space()}", how, key)
