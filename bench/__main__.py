@@ -4,7 +4,6 @@ Run it by `make bench`, or `make bench ARGS="500 2000"` for other numbers of Man
 `make bench ARGS="rotations 1000"` for rotations that are due at the same minute.
 """
 
-import asyncio
 import json
 import shutil
 import subprocess
@@ -15,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from bench.measuring import OperatorUnderTest, Sample, Writes, percentile
 from bench.rotation import due
@@ -100,19 +101,19 @@ def main(arguments: Sequence[str]) -> None:
     try:
         if arguments[:1] == ["rotations"]:
             with _control_plane() as control_plane:
-                row = asyncio.run(due(control_plane, int(arguments[1]), folder / "due"))
+                row = uvloop.run(due(control_plane, int(arguments[1]), folder / "due"))
                 sys.stdout.write(json.dumps(row) + "\n")
             return
         sizes = [int(argument) for argument in arguments] or list(DEFAULT_SIZES)
         with _control_plane() as control_plane:
-            bare = asyncio.run(_bare(control_plane))
+            bare = uvloop.run(_bare(control_plane))
             sys.stdout.write(json.dumps(bare) + "\n")
         with _control_plane() as control_plane:
-            steady = asyncio.run(_steady(control_plane, folder / "steady"))
+            steady = uvloop.run(_steady(control_plane, folder / "steady"))
             sys.stdout.write(json.dumps(steady) + "\n")
         for size in sizes:
             with _control_plane() as control_plane:
-                row = asyncio.run(_burst(control_plane, size, folder / str(size)))
+                row = uvloop.run(_burst(control_plane, size, folder / str(size)))
                 sys.stdout.write(json.dumps(row) + "\n")
                 sys.stdout.flush()
     except subprocess.CalledProcessError as error:
