@@ -11,10 +11,11 @@ import pytest
 
 from keyturn.rotators.interface import Rotator, Target
 from keyturn.rotators.logins import Login
-from keyturn.rotators.oracle.address import Address, tls_context
+from keyturn.rotators.oracle.address import Address
 from keyturn.rotators.oracle.connection import Server, connected
 from keyturn.rotators.oracle.names import User
 from keyturn.rotators.oracle.rotator import OracleRotator
+from keyturn.rotators.sql import tls_context
 from keyturn.testing.rotators import RotatorContract, Site
 from servers.given_sql import GivenSite, given, target
 
@@ -43,7 +44,9 @@ if SAID:
             async def run(statement: str) -> None:
                 where = target
                 address = Address.read(where.parameters)
-                server = Server(address, tls_context(address, where.authority), where.timeout)
+                server = Server(
+                    address, tls_context(where.authority, has_tls=address.has_tls), where.timeout
+                )
                 async with connected(server, User.of(Login.of(where.admin))) as connection:
                     await connection.execute(statement)
 

@@ -5,7 +5,6 @@ import ssl
 from dataclasses import dataclass
 
 from keyturn.domain.errors import InvalidParameterError
-from keyturn.rotators.interface import Target
 from keyturn.rotators.parameters import Parameters
 
 FIELDS = ("host", "port", "tls")
@@ -25,9 +24,10 @@ class Endpoint:
     tls: bool
 
     @classmethod
-    def read(cls, fields: Parameters, *, port: int) -> "Endpoint":
+    def read(
+        cls, fields: Parameters, *, port: int, example: str = "host: db.shop.svc"
+    ) -> "Endpoint":
         """Read it; `port` is the default one. Raises: InvalidParameterError."""
-        example = "host: db.shop.svc"
         host = fields.text("host", _HOST, example)
         if not host:
             raise fields.refusal("host", f"is missing; write for example {example}")
@@ -39,14 +39,14 @@ class Endpoint:
         return f"{self.host}:{self.port}"
 
 
-def trust(target: Target) -> ssl.SSLContext:
-    """Trust the certificates of the target's authority, and no others where it has some.
+def trust(authority: bytes) -> ssl.SSLContext:
+    """Trust these certificates (PEM) alone; those of the system where none are given.
 
     Raises:
         InvalidParameterError: they cannot be read.
     """
     try:
-        return ssl.create_default_context(cadata=target.authority.decode("ascii") or None)
+        return ssl.create_default_context(cadata=authority.decode("ascii") or None)
     except (ssl.SSLError, ValueError):
         raise InvalidParameterError(
             "the CA certificates of the target cannot be read; give them as PEM"

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from keyturn.domain.errors import InvalidParameterError, TargetUnavailableError
+from keyturn.domain.errors import TargetUnavailableError
 from keyturn.domain.payload import SecretValue
 from keyturn.rotators.addresses import check_url, objection
+from keyturn.rotators.endpoint import trust
 
 MAX_ANSWER = 64 * 1024
 """The longest body of an answer that is read, in bytes."""
@@ -108,7 +108,7 @@ async def open_client(
     sockets: list[socket.socket] = []
 
     connector = aiohttp.TCPConnector(
-        ssl=_trust(reach.authority),
+        ssl=trust(reach.authority),
         resolver=resolver,
         use_dns_cache=False,
         force_close=True,
@@ -140,15 +140,6 @@ async def _closed_in_the_end(sockets: Sequence[socket.socket]) -> AsyncIterator[
             async with asyncio.timeout(_CLOSING):
                 while any(each.fileno() >= 0 for each in sockets):  # noqa: ASYNC110
                     await asyncio.sleep(_GLANCE)
-
-
-def _trust(authority: bytes) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cadata=authority.decode("ascii") or None)
-    except (ssl.SSLError, ValueError):
-        raise InvalidParameterError(
-            "the CA certificates of the target cannot be read; give them as PEM"
-        ) from None
 
 
 async def _read(response: aiohttp.ClientResponse, host: str) -> Answer:

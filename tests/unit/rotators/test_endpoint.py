@@ -7,7 +7,6 @@ import pytest
 
 from keyturn.domain.errors import InvalidParameterError
 from keyturn.rotators.endpoint import Endpoint, trust
-from keyturn.rotators.interface import Target
 from keyturn.rotators.parameters import Parameters
 from servers.certificates import Authority
 
@@ -30,7 +29,7 @@ def test_what_is_no_host_is_refused(host: object) -> None:
 
 
 def test_an_authority_is_the_only_one_that_is_trusted(tmp_path: Path) -> None:
-    context = trust(Target({}, authority=Authority.create(tmp_path).pem))
+    context = trust(Authority.create(tmp_path).pem)
 
     (trusted,) = context.get_ca_certs()
     assert "Keyturn tests ca" in str(trusted["subject"])
@@ -39,10 +38,10 @@ def test_an_authority_is_the_only_one_that_is_trusted(tmp_path: Path) -> None:
 
 
 def test_without_an_authority_those_of_the_system_are_trusted() -> None:
-    assert trust(Target({})).check_hostname
+    assert trust(b"").check_hostname
 
 
 @pytest.mark.parametrize("authority", [b"no PEM", b"\xff", b"-----BEGIN CERTIFICATE-----\nx"])
 def test_certificates_that_cannot_be_read_are_refused(authority: bytes) -> None:
     with pytest.raises(InvalidParameterError, match="PEM"):
-        trust(Target({}, authority=authority))
+        trust(authority)

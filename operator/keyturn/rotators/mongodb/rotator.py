@@ -57,7 +57,7 @@ class MongoDBRotator:
     async def session(self, target: Target, order: Order) -> AsyncIterator["MongoDBSession"]:
         parameters = MongoDBParameters.read(target.parameters)
         if parameters.endpoint.tls:
-            trust(target)
+            trust(target.authority)
         place = Place(parameters, target.authority, target.timeout)
         source = parameters.admin_source if target.admin else parameters.source
         async with logged_in(place, logins(target, order), source) as server:

@@ -11,6 +11,7 @@ from keyturn.domain.errors import (
     TargetRefusedError,
     TargetUnavailableError,
 )
+from keyturn.rotators.sql import LoginRefusedError
 
 REFUSED_LOGIN = frozenset(
     {
@@ -42,10 +43,6 @@ _UNKNOWN_OUTCOME = frozenset(
 )
 # The server has the numbers from 1000 on, but for those between, which are the driver's.
 _FIRST, _FIRST_OF_DRIVER, _FIRST_AFTER_DRIVER = 1000, 2000, 3000
-
-
-class LoginRefusedError(TargetRefusedError):
-    """The server refused the credential itself."""
 
 
 class StatementRefusedError(TargetRefusedError):

@@ -1,17 +1,18 @@
 """The rotator of MariaDB and MySQL."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from keyturn.domain.errors import TargetUnavailableError
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Order, Session, Target, Traits
 from keyturn.rotators.logins import Login
-from keyturn.rotators.mysql.address import MARIADB, Address, tls_context
-from keyturn.rotators.mysql.connection import Connection, Server, connected
-from keyturn.rotators.mysql.errors import LoginRefusedError
+from keyturn.rotators.mysql.address import MARIADB, Address
+from keyturn.rotators.mysql.connection import Server, connected
 from keyturn.rotators.mysql.session import MySQLSession
+from keyturn.rotators.sql import logged_in, tls_context
 
 _USERNAME_LIMIT: Final = 32
 _USERNAME_LIMIT_OF_MARIADB: Final = 80
@@ -37,11 +38,11 @@ class MySQLRotator:
     @asynccontextmanager
     async def session(self, target: Target, order: Order) -> AsyncIterator[Session]:
         address = Address.read(target.parameters)
-        server = Server(address, tls_context(address, target.authority), target.timeout)
-        if not target.admin and order.strategy is Strategy.ALTERNATING_USERS:
-            raise TargetUnavailableError("two alternating users need an administrator: adminRef")
-        async with AsyncExitStack() as stack:
-            connection = await _connection(stack, server, target, order)
+        server = Server(
+            address, tls_context(target.authority, has_tls=address.has_tls), target.timeout
+        )
+        connect = partial(connected, server)
+        async with logged_in(target, order, connect, read=Login.of) as (connection, _):
             await connection.settle()
             if address.dialect and connection.dialect != address.dialect:
                 raise TargetUnavailableError(
@@ -51,18 +52,3 @@ class MySQLRotator:
             session = MySQLSession(server, connection, order, is_admin=bool(target.admin))
             await session.lock()
             yield session
-
-
-async def _connection(
-    stack: AsyncExitStack, server: Server, target: Target, order: Order
-) -> Connection:
-    """Log in as the administrator, or as the user itself, by what it may have for a password."""
-    own = (order.current, order.pending, order.previous)
-    logins = [Login.of(one.values) for one in own if one is not None]
-    for login in [Login.of(target.admin)] if target.admin else logins:
-        try:
-            return await stack.enter_async_context(connected(server, login))
-        except LoginRefusedError:
-            continue
-    who = "the administrator" if target.admin else "the user"
-    raise TargetUnavailableError(f"the server refuses the login of {who}")

@@ -17,9 +17,9 @@ from keyturn.rotators.logins import Login
 from keyturn.rotators.mysql.accounts import Accounts
 from keyturn.rotators.mysql.alignment import align
 from keyturn.rotators.mysql.connection import Connection, Server, connected
-from keyturn.rotators.mysql.errors import LoginRefusedError
 from keyturn.rotators.mysql.own_password import set_own_password
 from keyturn.rotators.mysql.verifiers import verifier
+from keyturn.rotators.sql import LoginRefusedError
 
 _LOCK_PREFIX: Final = "keyturn:"
 _LOCK_DIGITS: Final = 40  # the name of a lock has at most 64 characters

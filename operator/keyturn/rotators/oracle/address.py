@@ -1,12 +1,10 @@
 """Where the database is, and how it proves to be it: the parameters of the rotator."""
 
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from keyturn.domain.errors import TargetUnavailableError
 from keyturn.rotators.parameters import Parameters
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9.])?")
@@ -44,19 +42,3 @@ class Address:
             has_lock=parameters.flag("lock", default=True),
             has_tls=has_tls,
         )
-
-
-def tls_context(address: Address, authority: bytes) -> ssl.SSLContext | None:
-    """Make what verifies the server's certificate; None without TLS.
-
-    Raises:
-        TargetUnavailableError: `authority` holds no certificates.
-    """
-    if not address.has_tls:
-        return None
-    try:
-        return ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
-    except (UnicodeDecodeError, ssl.SSLError):
-        raise TargetUnavailableError(
-            "the certificates of the target's authority cannot be read; write them in PEM"
-        ) from None

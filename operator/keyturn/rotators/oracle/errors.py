@@ -11,6 +11,7 @@ from keyturn.domain.errors import (
     TargetRefusedError,
     TargetUnavailableError,
 )
+from keyturn.rotators.sql import LoginRefusedError
 
 REFUSED_LOGIN = frozenset(
     {
@@ -38,10 +39,6 @@ _UNKNOWN_OUTCOME = frozenset(
         4021,  # a lock on an object took too long
     }
 )
-
-
-class LoginRefusedError(TargetRefusedError):
-    """The database refused the credential itself."""
 
 
 @contextmanager

@@ -6,6 +6,7 @@ statement and comparison alike, as the database writes those that nobody quoted.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -46,7 +47,12 @@ class User:
     @classmethod
     def of_version(cls, credential: Credential) -> Self:
         """Read the user of a version. Raises: TargetRefusedError."""
-        return cls.of(Login.of(credential.values))
+        return cls.of_values(credential.values)
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, SecretValue]) -> Self:
+        """Read the user of a version, or the administrator. Raises: TargetRefusedError."""
+        return cls.of(Login.of(values))
 
     def plaintext(self) -> str:
         """Return the password as text.

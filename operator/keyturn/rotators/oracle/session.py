@@ -11,9 +11,9 @@ from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Credential, Order
 from keyturn.rotators.oracle import rights
 from keyturn.rotators.oracle.connection import Connection, Server, connected
-from keyturn.rotators.oracle.errors import LoginRefusedError
 from keyturn.rotators.oracle.names import User, quoted
 from keyturn.rotators.oracle.rights import Right, Rights, differences, object_of
+from keyturn.rotators.sql import LoginRefusedError
 
 _LOCK_NUMBERS: Final = 1 << 30  # those that DBMS_LOCK leaves to its users
 _TAKEN, _TIMED_OUT, _OWNED = 0, 1, 4

@@ -51,7 +51,7 @@ class RedisRotator:
     @asynccontextmanager
     async def session(self, target: Target, order: Order) -> AsyncIterator["RedisSession"]:
         parameters = RedisParameters.read(target.parameters)
-        trusted = trust(target) if parameters.endpoint.tls else None
+        trusted = trust(target.authority) if parameters.endpoint.tls else None
         place = Place(parameters.endpoint, trusted, target.timeout)
         async with logged_in(place, logins(target, order)) as server:
             users = Users(server, parameters.persist)

@@ -11,6 +11,7 @@ from keyturn.domain.errors import (
     TargetRefusedError,
     TargetUnavailableError,
 )
+from keyturn.rotators.sql import LoginRefusedError
 
 REFUSED_LOGIN = frozenset(
     {
@@ -25,10 +26,6 @@ REFUSED_LOGIN = frozenset(
 
 _UNKNOWN_OUTCOME = frozenset({0, 1204, 1205, 1222, 10928, 10929, 17809, 40197, 40501, 40613})
 """Deadlock, lock time-outs, too many connections, throttling: nothing is known of the statement."""
-
-
-class LoginRefusedError(TargetRefusedError):
-    """The server refused the credential itself."""
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from keyturn.domain.payload import SecretValue
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Credential, Order
 from keyturn.rotators.logins import Login
+from keyturn.rotators.sql import LoginRefusedError
 from keyturn.rotators.sqlserver.connection import Connection, Server, connected
-from keyturn.rotators.sqlserver.errors import LoginRefusedError
 from keyturn.rotators.sqlserver.principals import ContainedUsers, Logins
 
 _TAKE: Final = (

@@ -11,9 +11,10 @@ import pytest
 from keyturn.domain.errors import TargetUnavailableError
 from keyturn.domain.payload import SecretValue
 from keyturn.rotators.logins import Login
-from keyturn.rotators.oracle.address import Address, tls_context
+from keyturn.rotators.oracle.address import Address
 from keyturn.rotators.oracle.connection import Server, connected
 from keyturn.rotators.oracle.names import User
+from keyturn.rotators.sql import tls_context
 from servers.certificates import Authority, KeyPair
 
 UNAVAILABLE = TargetUnavailableError
@@ -60,7 +61,7 @@ def listener(certificate: KeyPair | None) -> Iterator[tuple[int, list[bytes]]]:
 
 async def log_in(port: int, authority: bytes) -> None:
     address = Address.read({"host": "localhost", "port": port, "serviceName": "pdb1"})
-    server = Server(address, tls_context(address, authority), 2.0)
+    server = Server(address, tls_context(authority, has_tls=address.has_tls), 2.0)
     user = User.of(Login("app", SecretValue(b"password")))
     async with connected(server, user):
         raise AssertionError("a listener lets nobody in")

@@ -9,9 +9,9 @@ from keyturn.domain.payload import SecretValue
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Credential, Target
 from keyturn.rotators.logins import Login
+from keyturn.rotators.sql import LoginRefusedError
 from keyturn.rotators.sqlserver.address import Address, tls_context
 from keyturn.rotators.sqlserver.connection import Server, connected
-from keyturn.rotators.sqlserver.errors import LoginRefusedError
 from keyturn.rotators.sqlserver.rotator import SQLServerRotator
 from keyturn.testing.rotators import order_of
 from servers.certificates import Authority, KeyPair
