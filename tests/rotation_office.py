@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from keyturn import plugins
-from keyturn.bootstrap.vault import Vault, default_key, unlock
+from keyturn.bootstrap.vault import Vault
 from keyturn.domain.errors import InvalidParameterError, TargetLockedError, TargetUnavailableError
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import SecretValue
@@ -35,10 +34,8 @@ from keyturn.services.rotation.performing import Performing
 from keyturn.services.rotation.pool import RotationPool
 from keyturn.services.rotation.rotations import Look, Rotations
 from keyturn.services.sourcing import Sourcing
-from keyturn.settings import Settings
 from keyturn.store.interface import Attachment
 from keyturn.store.journal import RotationJournal, Telling
-from keyturn.store.sqlite import SQLiteStore
 
 NAME = SecretName("shop", "db")
 BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -462,23 +459,6 @@ class Operator:
 
     async def rotations_of(self) -> Sequence[Any]:
         return (await self.journal.journal((await self.secret()).id)).rotations
-
-
-@asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Vault]:
-    """Open the store in a folder, and the keys to it."""
-    settings = Settings(
-        data_dir=folder / "data",
-        socket=folder / "socket",
-        kubeconfig=None,
-        key_file=folder / "key",
-    )
-    store = await SQLiteStore.open(settings.store_file)
-    try:
-        key = await default_key(settings, store, await store.identity(), None)
-        yield await unlock(settings, store, key)
-    finally:
-        await store.close()
 
 
 def world_of(strategy: str = "SingleUser", *, coexists: bool = False, **rotation: Any) -> World:

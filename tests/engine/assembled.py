@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from keyturn import plugins
-from keyturn.bootstrap.vault import Vault, default_key, unlock
+from keyturn.bootstrap.vault import Vault
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import Payload, SecretValue
 from keyturn.domain.recovery import Retention
@@ -41,10 +41,8 @@ from keyturn.services.rotation.performing import Performing
 from keyturn.services.rotation.pool import RotationPool
 from keyturn.services.rotation.rotations import Look, Rotations
 from keyturn.services.sourcing import Sourcing
-from keyturn.settings import Settings
 from keyturn.store.interface import Attachment
 from keyturn.store.journal import RotationJournal, Telling
-from keyturn.store.sqlite import SQLiteStore
 
 logger = logging.getLogger(__name__)
 
@@ -286,20 +284,3 @@ class Engine:
         new = self._folder / f"{secret.name.name}.new"
         new.write_text(document)
         new.replace(new.with_suffix(".json"))
-
-
-@asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Vault]:
-    """Open the store in a folder, and the keys to it; no other process can then."""
-    settings = Settings(
-        data_dir=folder / "data",
-        socket=folder / "socket",
-        kubeconfig=None,
-        key_file=folder / "key",
-    )
-    store = await SQLiteStore.open(settings.store_file)
-    try:
-        key = await default_key(settings, store, await store.identity(), None)
-        yield await unlock(settings, store, key)
-    finally:
-        await store.close()

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from engine.assembled import Engine, World, opened
+from engine.assembled import Engine, World
 from engine.gates import Gate, GatedAim, GatedJournal
 from engine.harness import Case, Rotated, Victim
 from engine.promises import all_is_in_step
@@ -25,6 +25,7 @@ from keyturn.services.rotation.performing import Turn
 from servers.certificates import Authority
 from servers.postgresql import PostgreSQLServer
 from servers.postgresql_site import PostgreSQLSite, username_of
+from vaults import opened
 
 ROTATOR = "postgresql"
 ACTS = ("lock 1", "accepts 1", "accepts 2", "set 1", "accepts 3", "holdsLock 1", "promote 1")

@@ -25,13 +25,13 @@ from engine.assembled import (
     catalogue,
     decoded,
     generators,
-    opened,
 )
 from engine.local_jobs import LocalJobs
 from keyturn.domain.rotation_event import Channel
 from keyturn.domain.secret import Secret
 from keyturn.observability import failpoints
 from keyturn.rotators.interface import Credential, Order
+from vaults import opened
 
 DEADLINE = 60.0
 

@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from keyturn.domain.duration import format_duration
@@ -19,6 +19,7 @@ from keyturn.domain.rotation import Rotation, RotationSpec
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.stage import Stage
 from keyturn.domain.version import Version
+from keyturn.services.clock import timestamp
 from keyturn.store.journal import Journal
 
 Json = dict[str, Any]
@@ -30,12 +31,10 @@ MAX_LABEL = 128
 def time_of(moment: datetime | None) -> str | None:
     """Write a time as Kubernetes does.
 
-    >>> time_of(datetime(2030, 1, 2, 3, 4, 5, 678, tzinfo=UTC))
+    >>> time_of(datetime.fromisoformat("2030-01-02T03:04:05.000678+00:00"))
     '2030-01-02T03:04:05Z'
     """
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if moment is None else timestamp(moment)
 
 
 def version_document(secret: Secret, version: Version) -> Json:
@@ -147,7 +146,7 @@ def read_rotate(body: bytes) -> tuple[str, str]:
 
 def rotation_document(rotation: Rotation) -> Json:
     """Tell all about one rotation."""
-    failure = rotation.failure
+    failure, lasted = rotation.failure, rotation.lasted
     return {
         "id": str(rotation.id),
         "version": rotation.number,
@@ -158,7 +157,7 @@ def rotation_document(rotation: Rotation) -> Json:
         "outcome": rotation.outcome,
         "beganTime": time_of(rotation.began_at),
         "endedTime": time_of(rotation.ended_at),
-        "duration": _duration(rotation),
+        "duration": format_duration(lasted) if lasted is not None else None,
         "failures": rotation.failures,
         "code": failure.code if failure else None,
         "message": f"{failure.step} failed: {failure.message}" if failure else None,
@@ -227,14 +226,6 @@ def _decoded(key: str, value: object) -> SecretValue:
     except (binascii.Error, ValueError):
         pass  # Not raised from here: the error would bring the value with it.
     raise InvalidParameterError(f"the value of {key!r} is not base64")
-
-
-def _duration(rotation: Rotation) -> str | None:
-    if rotation.ended_at is None:
-        return None
-    # A clock that was put back must not make a negative one.
-    lasted = max((rotation.ended_at - rotation.began_at).total_seconds(), 0)
-    return format_duration(timedelta(seconds=round(lasted, 1)))
 
 
 def _object(body: bytes, fields: set[str]) -> Json:

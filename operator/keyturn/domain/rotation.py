@@ -102,6 +102,15 @@ class Rotation:
     def is_open(self) -> bool:
         return self.outcome is None
 
+    @property
+    def lasted(self) -> timedelta | None:
+        """How long it took, to a tenth of a second; None as long as it is open."""
+        if self.ended_at is None:
+            return None
+        # A clock that was put back must not make a negative one.
+        seconds = max((self.ended_at - self.began_at).total_seconds(), 0)
+        return timedelta(seconds=round(seconds, 1))
+
 
 @dataclass(frozen=True, slots=True)
 class RotationState:

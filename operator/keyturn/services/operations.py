@@ -6,7 +6,6 @@ from datetime import datetime
 
 from keyturn.domain.errors import (
     AwaitingInputError,
-    ConflictError,
     InvalidError,
     InvalidSpecError,
     KeyturnError,
@@ -28,7 +27,7 @@ from keyturn.services.lifecycle import Lifecycle
 from keyturn.services.next_version import Fingerprint, Plan
 from keyturn.services.rotation.deciding import next_rotation
 from keyturn.services.rotation.pending import Wanted
-from keyturn.services.rotation.rotations import Rotations
+from keyturn.services.rotation.rotations import Rotations, is_under_way
 from keyturn.services.versions import Versions
 from keyturn.store.interface import SecretStore
 from keyturn.store.journal import Journal
@@ -174,11 +173,7 @@ class Operations:
 
     async def _require_no_rotation(self, secret: Secret) -> None:
         if (await self._store.rotations.journal(secret.id)).open is not None:
-            name = secret.name
-            raise ConflictError(
-                f"a rotation of {name} is under way; wait for it, or run: "
-                f"keyturn rotate {name.name} -n {name.namespace} --cancel"
-            )
+            raise is_under_way(secret.name)
 
     async def _add(self, resource: ManagedSecret, secret: Secret, plan: Plan) -> Secret:
         """Make the version that is planned, and make it Current."""

@@ -158,7 +158,8 @@ def promote(
         return secret
     if unless_given_up and rotation.give_up:
         raise StageMovedError("the rotation was given up meanwhile")
-    secret = writing.promote(connection, secret.id, rotation.number, expected=secret.stages.current)
+    secret.version(rotation.number)
+    secret = writing.move(connection, secret, secret.stages.promote(rotation.number))
     _update(connection, replace(rotation, step=Step.PROJECT, retry_at=None, give_up=""))
     return secret
 
@@ -190,7 +191,7 @@ def drop(connection: Connection, epoch: int, rotation_id: UUID, telling: Telling
     rotation = _open(connection, rotation_id)
     secret = reading.get(connection, rotation.secret_id)
     if secret.stages.pending == rotation.number:
-        secret = writing.retire(connection, secret.id, Stage.PENDING)
+        secret = writing.move(connection, secret, secret.stages.retire(Stage.PENDING))
     over = replace(rotation, outcome=Outcome.ABANDONED, ended_at=telling.now, retry_at=None)
     _update(connection, over)
     state = _state(connection, secret.id) or RotationState(telling.now)
@@ -205,7 +206,7 @@ def record_retired(connection: Connection, epoch: int, secret_id: UUID, number: 
     secret = reading.get(connection, secret_id)
     if secret.stages.previous not in (number, None) or secret.stages.pending is not None:
         raise StageMovedError(f"a rotation of {secret.name} began meanwhile")
-    secret = writing.retire(connection, secret_id, Stage.PREVIOUS)
+    secret = writing.move(connection, secret, secret.stages.retire(Stage.PREVIOUS))
     state = _state(connection, secret_id)
     if state is not None and state.retire_at is not None:
         _put_state(connection, secret_id, replace(state, retire_at=None))

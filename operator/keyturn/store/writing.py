@@ -137,7 +137,7 @@ def add_version(
         stages = stages.promote(version.number)
     elif stage is Stage.PENDING:
         stages = stages.begin(version.number)
-    _move(connection, secret, stages)
+    move(connection, secret, stages)
     versions = _prune(connection, secret_id, (*secret.versions, version), stages, history_limit)
     return replace(secret, versions=versions, stages=stages)
 
@@ -167,27 +167,19 @@ def promote(connection: Connection, secret_id: UUID, number: int, expected: int 
         raise StageMovedError(
             f"version {secret.stages.current} of {secret.name} is Current, not {expected}"
         )
-    stages = secret.stages.promote(number)
-    _move(connection, secret, stages)
-    return replace(secret, stages=stages)
+    return move(connection, secret, secret.stages.promote(number))
 
 
-def retire(connection: Connection, secret_id: UUID, stage: Stage) -> Secret:
-    """Take Previous or Pending off its version."""
-    secret = reading.get(connection, secret_id)
-    stages = secret.stages.retire(stage)
-    _move(connection, secret, stages)
-    return replace(secret, stages=stages)
-
-
-def _move(connection: Connection, secret: Secret, stages: Stages) -> None:
+def move(connection: Connection, secret: Secret, stages: Stages) -> Secret:
+    """Put the stages of a secret, as it was just read, where they are to be."""
     if stages == secret.stages:
-        return
+        return secret
     key = secret.id.bytes
     if secret.stages.versions:
         connection.execute("DELETE FROM stages WHERE secret_id = ?", (key,))
     for stage, number in stages.versions.items():
         connection.execute("INSERT INTO stages VALUES (?, ?, ?)", (key, stage.value, number))
+    return replace(secret, stages=stages)
 
 
 def claim(connection: Connection, secret_id: UUID, claims: Collection[Claim]) -> frozenset[Claim]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from keyturn.domain.duration import format_duration
@@ -64,14 +63,13 @@ def _over(rotation: Rotation) -> dict[str, Any]:
     described: dict[str, Any] = {"version": rotation.number, "cause": rotation.cause.value}
     if rotation.requested_by:
         described["by"] = rotation.requested_by
-    if rotation.outcome is not None and rotation.ended_at is not None:
-        # A clock that was put back must not make a negative one.
-        lasted = max(rotation.ended_at - rotation.began_at, timedelta(0))
+    lasted = rotation.lasted
+    if rotation.outcome is not None and rotation.ended_at is not None and lasted is not None:
         described |= {
             "outcome": rotation.outcome.value,
             "beganTime": timestamp(rotation.began_at),
             "endedTime": timestamp(rotation.ended_at),
-            "duration": format_duration(timedelta(seconds=round(lasted.total_seconds(), 1))),
+            "duration": format_duration(lasted),
         }
     return {**described, **_code(rotation)}
 

@@ -294,13 +294,13 @@ class Rotations:
         known = self._known.setdefault(resource.name, Known())
         await self._matching.match(resource, rotation, known)
         if (await self._journal.journal(secret.id)).open is not None:
-            raise _is_under_way(resource)
+            raise is_under_way(resource.name)
         if rotation.rotator is not None and secret.stages.current is None:
             raise RotationPendingError(
                 f"the first version of {resource.name} is not set in its target yet"
             )
         if not await self._turns.begin(Turn(resource, secret.id, wanted), known):
-            raise _is_under_way(resource)
+            raise is_under_way(resource.name)
         return (await self._journal.journal(secret.id)).rotations[0]
 
     async def cancel(self, secret: Secret, by: str) -> Rotation:
@@ -334,10 +334,11 @@ class Rotations:
         return (await self._matching.match(resource, rotation, known)).refused_to_people
 
 
-def _is_under_way(resource: ManagedSecret) -> ConflictError:
+def is_under_way(name: SecretName) -> ConflictError:
+    """Make the error that says why something has to wait, and what ends that."""
     return ConflictError(
-        f"a rotation of {resource.name} is under way; wait for it, or run: "
-        f"keyturn rotate {resource.name.name} -n {resource.namespace} --cancel"
+        f"a rotation of {name} is under way; wait for it, or run: "
+        f"keyturn rotate {name.name} -n {name.namespace} --cancel"
     )
 
 

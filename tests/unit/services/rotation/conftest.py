@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from keyturn.bootstrap.vault import Vault
-from rotation_office import Operator, World, opened, world_of
+from rotation_office import Operator, World, world_of
+from vaults import opened
 
 
 @pytest.fixture

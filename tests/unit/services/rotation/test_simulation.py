@@ -30,9 +30,9 @@ from rotation_office import (
     Statement,
     World,
     login_of,
-    opened,
     world_of,
 )
+from vaults import opened
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "12"))
 STEPS = 25
