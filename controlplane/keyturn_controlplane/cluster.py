@@ -111,7 +111,7 @@ class ControlPlane:
 
     def _start(self) -> None:
         binary = self._binaries.etcd
-        self._processes.start(ETCD, components.etcd(binary, self._layout, durable=self._durable))
+        self._run(ETCD, components.etcd(binary, self._layout, durable=self._durable))
         self._wait_for(ETCD, lambda: self._etcd.answers("/health"))
         self.start_apiserver()
         self._apply_crds()
@@ -145,10 +145,11 @@ class ControlPlane:
             NotReadyError: It did not become ready in time.
         """
         binary = self._binaries.kube_apiserver
-        self._processes.start(
-            APISERVER, components.kube_apiserver(binary, self._layout, self._apiserver_flags)
-        )
+        self._run(APISERVER, components.kube_apiserver(binary, self._layout, self._apiserver_flags))
         self._wait_for(APISERVER, lambda: self._apiserver.answers("/readyz"))
+
+    def _run(self, name: str, argv: Sequence[str]) -> None:
+        self._processes.start(name, argv, components.GO_RUNTIME)
 
     def stop_apiserver(self, *, grace: float = 5.0) -> None:
         """Stop the apiserver only; its port stays ours, and refuses connections.
@@ -166,7 +167,7 @@ class ControlPlane:
             self._layout.credentials.controller_manager,
         )
         binary = self._binaries.kube_controller_manager
-        self._processes.start(
+        self._run(
             CONTROLLER_MANAGER,
             components.kube_controller_manager(binary, self._layout, identity, self._controllers),
         )

@@ -21,6 +21,9 @@ CONTROLLERS = (
 )
 """What a cluster without nodes needs: what cleans up, what gives identities, what makes pods."""
 
+GO_RUNTIME = {"GOGC": "400", "GOMEMLIMIT": "2GiB"}
+"""The heap of an almost empty cluster is so small that Go would collect it many times a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
