@@ -1,13 +1,18 @@
 """Requests to the apiserver as anybody, and its answers, errors too."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import product
 from typing import Any, Final, Self
 
 import pykube
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
+
+Right = tuple[str, str, str, str]
+"""Group, resource, name (empty for all), verb."""
 
 _SECONDS = 30.0
 
@@ -85,6 +90,24 @@ class Apiserver:
             "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review
         )
         return bool(answer.body["status"]["allowed"])
+
+    def rights(self, namespace: str) -> set[Right]:
+        """List the rights in a namespace, those of the cluster included."""
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": namespace},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+        status = self.request("POST", path, review).body["status"]
+        assert not status["incomplete"]
+        return {right for rule in status["resourceRules"] for right in rights_of(rule)}
+
+
+def rights_of(rule: Mapping[str, Any]) -> set[Right]:
+    """Take a rule of RBAC apart."""
+    names = rule.get("resourceNames") or [""]
+    return set(product(rule["apiGroups"], rule["resources"], names, rule["verbs"]))
 
 
 def managed_secrets(namespace: str, name: str = "") -> str:

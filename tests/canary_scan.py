@@ -227,7 +227,7 @@ def _left_in(control_plane: ControlPlane) -> Iterator[Seen]:
     for key, data in control_plane.etcd_get_prefix("/registry/"):
         if not key.startswith(ALLOWED):
             yield f"etcd, {key}", data
-    for name in ("etcd", "kube-apiserver", "kube-controller-manager"):
+    for name in control_plane.logs:
         yield f"the log of {name}", control_plane.log_file(name).read_bytes()
 
 

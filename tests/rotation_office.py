@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
+from fleet import Fleet, Login
 from keyturn import plugins
 from keyturn.bootstrap.vault import Vault
 from keyturn.domain.errors import InvalidParameterError, TargetLockedError, TargetUnavailableError
@@ -24,6 +25,7 @@ from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.version import VersionReason
 from keyturn.kube.resources import parse
 from keyturn.rotators.interface import Credential, Order, Target, Traits
+from keyturn.services.consumers.gates import ConsumerGate
 from keyturn.services.generating import Generating
 from keyturn.services.next_version import Plan
 from keyturn.services.rotation.aiming import Aim, Aiming
@@ -42,13 +44,6 @@ BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CHANNELS = (Channel.SINK,)
 REF = RotatorRef("Rotator", "orders")
 DEADLINE = 20.0
-
-
-class Login(NamedTuple):
-    """What the target is asked to let in."""
-
-    username: str
-    password: str
 
 
 class KilledError(BaseException):
@@ -229,6 +224,8 @@ class World:
     settings_error: Exception | None = None
     projected: Login | None = None
     before_write: Callable[[], Awaitable[None]] = _written
+    consumers: dict[str, Any] | None = None
+    fleet: Fleet | None = None
 
     def __post_init__(self) -> None:
         self.data = self.data or [
@@ -358,6 +355,7 @@ class Operator:
             calendar=cast("Any", self.calendar),
             leadership=self.leadership,
             follow=lambda *_: None,
+            gate=self._gate(),
             changed=lambda _: self.changed.set(),
             telling=lambda: Telling(self.now(), CHANNELS),
             told=lambda: None,
@@ -367,6 +365,12 @@ class Operator:
 
     def now(self) -> datetime:
         return self.world.now
+
+    def _gate(self) -> ConsumerGate | None:
+        fleet = self.world.fleet
+        if fleet is None:
+            return None
+        return ConsumerGate(fleet, self.journal, self.leadership, self.now)
 
     async def start(self) -> "Operator":
         """Take the epoch, and work from now on."""
@@ -401,6 +405,8 @@ class Operator:
         }
         if world.rotation is None:
             del body["spec"]["rotation"]  # type: ignore[attr-defined]
+        if world.consumers is not None:
+            body["spec"]["consumers"] = world.consumers  # type: ignore[index]
         return parse(body, outputs_of=self._generating.outputs_of)
 
     async def secret(self) -> Secret:
@@ -415,6 +421,8 @@ class Operator:
         if look.secret.stages.current is None:
             return look
         self.world.projected = await self.login(look.secret, look.secret.stages.current)
+        if self.world.fleet is not None:
+            self.world.fleet.shows(look.secret.stages.current, self.world.projected, self.now())
         if resource.spec.rotation is None:
             return look
         return await self.rotations.projected(look, resource.spec.rotation)

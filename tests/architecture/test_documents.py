@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from documents import ROOT, Document, code, document, documents
 from keyturn import plugins
 from keyturn.cli.exits import EXIT_CODES, INTERRUPTED, NOT_ROTATED
 from keyturn.cli.root import app
+from keyturn.domain.duration import format_duration
 from keyturn.domain.errors import KeyturnError
 from keyturn.domain.rotation import Step
 from keyturn.domain.version import VersionReason
-from keyturn.kube.kubernetes_events import Notice
+from keyturn.kube.kubernetes_events import Notice, RestartEvent
 from keyturn.kube.resources import parse
 from keyturn.services.generating import Generating
-from keyturn.services.rotation.reporting import ABANDONED, ROTATED
+from keyturn.services.rotation.reporting import ABANDONED, BLOCKED, ROLLED_BACK, ROTATED
 from keyturn.services.rotation.run import REFUSALS, UNEXPECTED
 from keyturn.services.status import SYNCED, reason_of
 from keyturn.settings import Settings
@@ -194,10 +195,17 @@ def test_the_exit_codes_are_those_of_the_command_line() -> None:
 # Settings
 
 
+def as_written(value: Any) -> str:
+    """Write the value of a setting as a person would write it into the variable."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return format_duration(value) if isinstance(value, timedelta) else str(value or "none")
+
+
 def test_every_setting_is_told_with_what_it_is_when_left_out() -> None:
     settings = Settings.load({})
     left_out = {
-        f"KEYTURN_{field.name.upper()}": str(getattr(settings, field.name) or "none")
+        f"KEYTURN_{field.name.upper()}": as_written(getattr(settings, field.name))
         for field in fields(Settings)
     }
 
@@ -261,15 +269,14 @@ def test_every_reason_and_code_of_a_rotation_is_explained() -> None:
     rows = CONDITIONS.rows("## Rotated")
     told = {name for row in rows for cell in row[:2] for name in re.findall(r"`(\w+)`", cell)}
 
-    assert (
-        steps | {ROTATED, ABANDONED, UNEXPECTED} | {code for code, _ in REFUSALS.values()} <= told
-    )
+    reasons = {ROTATED, BLOCKED, ROLLED_BACK, ABANDONED}
+    assert steps | reasons | {UNEXPECTED} | {code for code, _ in REFUSALS.values()} <= told
 
 
 def test_every_event_is_explained_with_its_type() -> None:
     told = {(code(row[0]), row[1]) for row in CONDITIONS.rows("## Events")}
 
-    assert told == {(notice.value[1], notice.value[0]) for notice in Notice}
+    assert told == {(notice.value[1], notice.value[0]) for notice in (*Notice, *RestartEvent)}
 
 
 def test_every_reason_of_a_version_is_explained() -> None:

@@ -59,14 +59,20 @@ def test_what_was_missed_is_made_up_for_as_it_is_told(row: list[str]) -> None:
 
 
 def rotation(**written: str) -> RotationSpec:
+    """Parse a rotation; `overlap.max` means the field `max` of `overlap`."""
     password = DataKey("password", Generate("password"), ("password",))
-    return rotation_of(Rotation.model_validate(written), [password])
+    nested = {
+        name: {inner: text} if inner else text
+        for field, text in written.items()
+        for name, _, inner in [field.partition(".")]
+    }
+    return rotation_of(Rotation.model_validate(nested), [password])
 
 
 @pytest.mark.parametrize("row", PAGE.rows("## Bounds"), ids=lambda r: r[0])
 def test_the_bounds_are_those_of_the_parser(row: list[str]) -> None:
     field, least, most = (code(cell) for cell in row)
-    others = {} if field in ("interval", "overlap") else {"interval": "60d"}
+    others = {} if field in ("interval", "overlap.max") else {"interval": "60d"}
 
     for bound in (least, most):
         assert isinstance(rotation(**others, **{field: bound}), RotationSpec)

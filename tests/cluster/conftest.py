@@ -2,9 +2,7 @@
 
 import base64
 import secrets
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -12,18 +10,14 @@ import pykube
 import pytest
 
 from apiserver import Apiserver
-from canary import Canary
 from canary_scan import CanaryScan
+from cluster.auditing import WATCHED, Audited, AuditLog
+from cluster.installing import ROOT, installed
 from cluster.operating import Cluster, OperatorProcess, Values
 from cluster.people import the_operator, wait_for_policies
 from cluster.site import Site
-from keyturn_controlplane.binaries import Binaries, find_or_build
+from keyturn_controlplane.binaries import Binaries
 from keyturn_controlplane.cluster import ControlPlane
-
-ROOT = Path(__file__).parents[2]
-
-A_SECOND = 1.1
-"""The apiserver's times have no fractions."""
 
 Kubectl = Callable[..., CompletedProcess[str]]
 
@@ -32,38 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-
-
-@pytest.fixture(scope="session")
-def binaries(pytestconfig: pytest.Config) -> Binaries:
-    """The binaries of the control plane; a first build takes minutes, so it is shown."""
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    if capture is None:
-        return find_or_build()
-    with capture.global_and_fixture_disabled():
-        return find_or_build()
-
-
-@pytest.fixture(scope="session")
-def canary_scan(canary: Canary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CanaryScan]:
-    """The search for all secret values of the run, at its end; see tests/canary_scan.py."""
-    scan = CanaryScan(canary, tmp_path_factory.getbasetemp())
-    with scan.sampling():
-        yield scan
-    leaks = scan.search()
-    assert not leaks, "\n".join(str(leak) for leak in leaks)
-
-
-@contextmanager
-def installed(binaries: Binaries, canary_scan: CanaryScan) -> Iterator[ControlPlane]:
-    """A control plane with the CRDs and the roles and policies of Keyturn."""
-    with ControlPlane(binaries, crds=[ROOT / "crds"]) as control_plane:
-        control_plane.kubectl("create", "namespace", "keyturn-system")
-        control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / "rbac"))
-        # What is made in the same second as a policy counts as not seen by it.
-        time.sleep(A_SECOND)
-        with canary_scan.watching(control_plane):
-            yield control_plane
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +40,35 @@ def quiet_control_plane(binaries: Binaries, canary_scan: CanaryScan) -> Iterator
     """A control plane without the shared operator, for tests that stop theirs."""
     with installed(binaries, canary_scan) as control_plane:
         yield control_plane
+
+
+@pytest.fixture(scope="session")
+def caged(
+    binaries: Binaries, canary_scan: CanaryScan, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Audited]:
+    """A control plane where the operator may read no Secrets."""
+    audit = AuditLog(tmp_path_factory.mktemp("audit"))
+    with installed(
+        binaries, canary_scan, mode="caged", apiserver_flags=audit.flags
+    ) as control_plane:
+        yield Audited(control_plane, audit)
+
+
+@pytest.fixture(scope="session")
+def namespaced(
+    binaries: Binaries, canary_scan: CanaryScan, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Audited]:
+    """A control plane where the operator has its rights in the namespaces of WATCHED alone."""
+    audit = AuditLog(tmp_path_factory.mktemp("audit"))
+    with installed(
+        binaries, canary_scan, mode="namespaced", apiserver_flags=audit.flags
+    ) as control_plane:
+        role = (ROOT / "rbac" / "namespaced" / "21-standard-role.yaml").read_text()
+        for name in WATCHED:
+            control_plane.kubectl("create", "namespace", name)
+            there = role.replace("watched-namespace", name)
+            control_plane.kubectl("apply", "--server-side", "-f", "-", input=there)
+        yield Audited(control_plane, audit)
 
 
 @pytest.fixture

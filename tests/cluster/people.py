@@ -13,6 +13,19 @@ Rule = Mapping[str, Sequence[str]]
 
 OPERATOR = "system:serviceaccount:keyturn-system:keyturn"
 
+A_WORKLOAD = {
+    "metadata": {"name": "untouched"},
+    "spec": {
+        "replicas": 0,
+        "selector": {"matchLabels": {"app": "untouched"}},
+        "template": {
+            "metadata": {"labels": {"app": "untouched"}},
+            "spec": {"containers": [{"name": "app", "image": "localhost/app:1"}]},
+        },
+    },
+}
+"""A workload that nobody ever changes: what the operator is refused there tells of the policy."""
+
 _RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 
 
@@ -61,8 +74,13 @@ def rotators(namespace: str, name: str = "") -> str:
     return f"{path}/{name}" if name else path
 
 
-def wait_for_policies(apiserver: Apiserver, operator: Apiserver) -> None:
-    """Wait until all policies are enforced: that takes a moment after they were applied."""
+def wait_for_policies(
+    apiserver: Apiserver, operator: Apiserver, namespace: str = "default"
+) -> None:
+    """Wait until all policies are enforced: that takes a moment after they were applied.
+
+    The operator has its rights in the namespace.
+    """
     unmarked = {"metadata": {"name": "unmarked"}}
     reserved = managed_secrets("kube-public")
     rotator = {
@@ -72,17 +90,24 @@ def wait_for_policies(apiserver: Apiserver, operator: Apiserver) -> None:
         "spec": {"redis": {"host": "redis"}},
     }
 
+    workload = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+    apiserver.request("POST", workload, A_WORKLOAD)
+
     def is_refused(answer: Answer, by: str) -> bool:
         return answer.is_forbidden and f"ValidatingAdmissionPolicy '{by}'" in answer.message
 
     def are_enforced() -> bool:
-        written = operator.request("POST", core("secrets", "default"), unmarked, dryRun="All")
+        written = operator.request("POST", core("secrets", namespace), unmarked, dryRun="All")
         asked = apiserver.request("POST", reserved, a_managed_secret(), dryRun="All")
         rotated = apiserver.request("POST", rotators("kube-public"), rotator, dryRun="All")
+        paused = operator.request(
+            "PATCH", f"{workload}/untouched", {"spec": {"paused": True}}, dryRun="All"
+        )
         return (
             is_refused(written, "keyturn-cage")
             and is_refused(asked, "keyturn-author")
             and is_refused(rotated, "keyturn-rotators")
+            and is_refused(paused, "keyturn-workloads")
         )
 
     eventually(are_enforced, what="all policies are enforced")

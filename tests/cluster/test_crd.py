@@ -9,6 +9,7 @@ import pykube
 import pytest
 
 from apiserver import Answer, Apiserver, a_managed_secret, managed_secrets
+from cluster.site import Site
 from keyturn.domain.schedule import parse_schedule
 from keyturn_controlplane.cluster import ControlPlane
 
@@ -47,6 +48,13 @@ def rotated(**rotation: Any) -> dict[str, Any]:
     return a_managed_secret(
         data=[{"key": "password", "generate": {"password": {}}}], rotation=rotation
     )
+
+
+RELOAD = {"url": "http://{podIP}:8080/-/reload"}
+
+
+def consuming(**consumers: Any) -> dict[str, Any]:
+    return a_managed_secret(consumers=consumers)
 
 
 def scheduled(schedule: str) -> dict[str, Any]:
@@ -300,8 +308,127 @@ REFUSED = {
         "jitter is longer than window; write at most the window",
     ),
     "an overlap of more than a year": (
-        rotated(overlap="366d"),
+        rotated(overlap={"max": "366d"}),
         "the overlap is at most 365 days, such as 1d",
+    ),
+    "an overlap without a bound": (
+        rotated(overlap={"until": "ConsumersMoved"}),
+        "spec.rotation.overlap.max: Required value",
+    ),
+    "an overlap until something else": (
+        rotated(overlap={"until": "Tomorrow", "max": "1d"}),
+        'supported values: "Time", "ConsumersMoved"',
+    ),
+    "an overlap as text": (rotated(overlap="1d"), "must be of type object"),
+    # consumers
+    "consumers without an action": (consuming(), "spec.consumers.action: Required value"),
+    "an unknown action": (
+        consuming(action="Kill"),
+        'supported values: "None", "Restart", "Reload"',
+    ),
+    "coalescing for less than a kubelet lags": (
+        consuming(action="Restart", coalesce="4s"),
+        "coalesce is 5 seconds to one hour, such as 2m",
+    ),
+    "coalescing for more than an hour": (
+        consuming(action="Restart", coalesce="1h1s"),
+        "coalesce is 5 seconds to one hour, such as 2m",
+    ),
+    "a progress deadline of a moment": (
+        consuming(action="Restart", progressDeadline="9s"),
+        "progressDeadline is 10 seconds to one day, such as 10m",
+    ),
+    "a progress deadline of days": (
+        consuming(action="Restart", progressDeadline="25h"),
+        "progressDeadline is 10 seconds to one day, such as 10m",
+    ),
+    "a progress deadline of no restart": (
+        consuming(action="None", progressDeadline="10m"),
+        "progressDeadline is that of a restart; write action Restart",
+    ),
+    "a rollback without a rotation": (
+        consuming(action="Restart", onFailure="Rollback"),
+        "onFailure Rollback goes back from what a rotation made",
+    ),
+    "a rollback without a rollout": (
+        consuming(action="Reload", reload=RELOAD, onFailure="Rollback"),
+        "onFailure Rollback watches the rollout of a restart",
+    ),
+    "coalescing of nothing": (
+        consuming(action="None", coalesce="10s"),
+        "the action None does nothing that coalesce or window could delay",
+    ),
+    "a window of nothing": (
+        consuming(action="None", window={"schedule": "0 2 * * *", "duration": "2h"}),
+        "the action None does nothing that coalesce or window could delay",
+    ),
+    "a reload that comes too late": (
+        consuming(action="Reload", reload={**RELOAD, "delay": "61m"}),
+        "the delay is 0 seconds to one hour, such as 90s",
+    ),
+    "a reload without a call": (
+        consuming(action="Reload"),
+        "reload and the action Reload belong together; write both, or neither",
+    ),
+    "a call without a reload": (
+        consuming(action="Restart", reload=RELOAD),
+        "reload and the action Reload belong together; write both, or neither",
+    ),
+    "a window without an end": (
+        consuming(action="Restart", window={"schedule": "0 2 * * *"}),
+        "spec.consumers.window.duration: Required value",
+    ),
+    "restarts in a window of a minute": (
+        consuming(action="Restart", window={"schedule": "0 2 * * *", "duration": "1m"}),
+        "the duration of the window is 5 minutes to 7 days, such as 2h",
+    ),
+    "a window by a rate": (
+        consuming(action="Restart", window={"schedule": "rate(1 day)", "duration": "2h"}),
+        "write five fields, minute hour day-of-month month day-of-week",
+    ),
+    "a window at a wrong minute": (
+        consuming(action="Restart", window={"schedule": "60 2 * * *", "duration": "2h"}),
+        "the minute, the first field, is 0-59 or *",
+    ),
+    "a window at a wrong hour": (
+        consuming(action="Restart", window={"schedule": "0 24 * * *", "duration": "2h"}),
+        "the hour, the second field, is 0-23 or *",
+    ),
+    "a window on a wrong day": (
+        consuming(action="Restart", window={"schedule": "0 2 32 * *", "duration": "2h"}),
+        "the day of the month, the third field, is 1-31",
+    ),
+    "a window in a wrong month": (
+        consuming(action="Restart", window={"schedule": "0 2 * 13 *", "duration": "2h"}),
+        "the month, the fourth field, is 1-12",
+    ),
+    "a window on a wrong day of the week": (
+        consuming(action="Restart", window={"schedule": "0 2 * * 8", "duration": "2h"}),
+        "the day of the week, the fifth field, is 0-7",
+    ),
+    "a window in a month that is none": (
+        consuming(action="Restart", window={"schedule": "0 2 * HUH *", "duration": "2h"}),
+        "a month is JAN, FEB, MAR",
+    ),
+    "a window each minute": (
+        consuming(action="Restart", window={"schedule": "* * * * *", "duration": "5m"}),
+        "windows are at least 5 minutes apart",
+    ),
+    "a call to anywhere": (
+        consuming(action="Reload", reload={"url": "http://example.com/-/reload"}),
+        "write http:// or https://, then SERVICE.NAMESPACE.svc or {podIP}",
+    ),
+    "a call to the node": (
+        consuming(action="Reload", reload={"url": "http://169.254.169.254/"}),
+        "write http:// or https://, then SERVICE.NAMESPACE.svc or {podIP}",
+    ),
+    "a call with a login": (
+        consuming(action="Reload", reload={"url": "http://user:pw@web.shop.svc/"}),
+        "write http:// or https://, then SERVICE.NAMESPACE.svc or {podIP}",
+    ),
+    "a call that deletes": (
+        consuming(action="Reload", reload={**RELOAD, "method": "DELETE"}),
+        'supported values: "GET", "POST", "PUT"',
     ),
     "suspend as text": (rotated(suspend="yes"), "must be of type boolean"),
     "a strategy without a rotator": (
@@ -902,13 +1029,32 @@ ACCEPTED = {
             "rotatorRef": {"kind": "ClusterRotator", "name": "shop-pg"},
             "strategy": "AlternatingUsers",
             "keys": {"username": "user", "password": "pass.word"},
-            "overlap": "0s",
+            "overlap": {"until": "Time", "max": "0s"},
             "maxFailures": 100,
         }
     ),
     "the shortest interval": rotated(interval="5m"),
     "the longest interval": rotated(interval="3650d", window="30d", jitter="1d"),
-    "the plain strategy": rotated(strategy="Regenerate", overlap="365d", maxFailures=1),
+    "the plain strategy": rotated(
+        strategy="Regenerate", overlap={"until": "ConsumersMoved", "max": "365d"}, maxFailures=1
+    ),
+    "consumers that are told of only": consuming(action="None", onFailure="Report"),
+    "restarts with everything": a_managed_secret(
+        rotation={"interval": "30d"},
+        consumers={
+            "action": "Restart",
+            "coalesce": "5s",
+            "progressDeadline": "1d",
+            "onFailure": "Rollback",
+            "window": {"schedule": "0 2 * * MON-FRI", "duration": "2h", "timeZone": "Etc/UTC"},
+        },
+    ),
+    "a reload of each pod": consuming(action="Reload", coalesce="1h", reload=RELOAD),
+    "a reload by a Service": consuming(
+        action="Reload",
+        reload={"url": "https://web.default.svc.cluster.local/a?b=c", "method": "PUT"},
+        window={"schedule": "@daily", "duration": "7d"},
+    ),
     **{f"the schedule {schedule}": scheduled(schedule) for schedule in SCHEDULES},
 }
 
@@ -961,23 +1107,19 @@ def test_a_spec_without_bounds_is_refused_and_never_overwhelms_etcd(apiserver: A
     assert answer.status == 422
 
 
-def test_status_is_written_apart_and_spec_is_not_touched_by_it(
-    apiserver: Apiserver, namespace: str
-) -> None:
-    path = managed_secrets(namespace, "orders")
-    apiserver.request("POST", managed_secrets(namespace), a_managed_secret())
+def test_status_is_written_apart_and_spec_is_not_touched_by_it(quiet_site: Site) -> None:
+    """Where no operator writes one too."""
+    quiet_site.cluster.create("managedsecrets", a_managed_secret())
     patch = {"status": {"currentVersion": 7}, "spec": {"description": "by the status"}}
 
-    answer = apiserver.request("PATCH", f"{path}/status", patch)
+    written = quiet_site.cluster.patch("managedsecrets", "orders/status", patch)
 
-    assert answer.body["status"] == {"currentVersion": 7}
-    assert "description" not in answer.body["spec"]
-    assert answer.body["metadata"]["generation"] == 1
+    assert written["status"] == {"currentVersion": 7}
+    assert "description" not in written["spec"]
+    assert written["metadata"]["generation"] == 1
 
 
-def test_the_table_shows_how_each_stands(
-    apiserver: Apiserver, control_plane: ControlPlane, namespace: str
-) -> None:
+def test_the_table_shows_how_each_stands(quiet_site: Site) -> None:
     ready = {
         "type": "Ready",
         "status": "True",
@@ -993,10 +1135,11 @@ def test_the_table_shows_how_each_stands(
         "targets": [{"name": "orders", "type": "kubernetes.io/tls", "synced": True, "version": 7}],
         "conditions": [other, ready],
     }
-    apiserver.request("POST", managed_secrets(namespace), a_managed_secret())
-    apiserver.request("PATCH", f"{managed_secrets(namespace, 'orders')}/status", {"status": status})
+    quiet_site.cluster.create("managedsecrets", a_managed_secret())
+    quiet_site.cluster.patch("managedsecrets", "orders/status", {"status": status})
 
-    head, row = control_plane.kubectl("get", "ms", "-n", namespace).stdout.splitlines()
+    table = quiet_site.control_plane.kubectl("get", "ms", "-n", quiet_site.namespace).stdout
+    head, row = table.splitlines()
 
     columns = ["NAME", "TYPE", "VERSION", "READY", "REASON", "LAST ROTATION", "NEXT ROTATION"]
     assert re.split(r" {2,}", head.strip()) == [*columns, "AGE"]

@@ -163,6 +163,20 @@ def test_the_previous_key_stands_beside_the_current_one(
     assert applied.values("session-key")["signingKey"] != first
 
 
+@example("restart-after-rotation.yaml")
+def test_the_key_before_goes_when_nobody_runs_with_it(
+    applied: Applied, operator: OperatorProcess
+) -> None:
+    applied.wait_ready()
+    first = applied.values("webhook-key")["key"]
+
+    operator.keyturn("rotate", "webhook-key", "-n", applied.cluster.namespace)
+
+    eventually(lambda: applied.values("webhook-key").get("key_previous") == first)
+    # No pod uses it, and that is known a while after the new one was projected.
+    eventually(lambda: "key_previous" not in applied.values("webhook-key"), within=60)
+
+
 @example("htpasswd.yaml")
 def test_the_hash_is_that_of_the_password(applied: Applied) -> None:
     applied.wait_ready()

@@ -15,6 +15,7 @@ from apiserver import Apiserver, a_managed_secret, core, managed_secrets
 from canary import Canary
 from cluster.people import a_secret, rotators
 from keyturn.domain.errors import DeniedError, InvalidSpecError, KeyturnError, SourceNotFoundError
+from keyturn.domain.managed_secret import OWN_NAMESPACES
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.rotation import RotatorRef
 from keyturn.domain.rotator import RotatorSettings
@@ -50,7 +51,7 @@ def reader(kube: KubeClient) -> Rotators:
         kube,
         author_checked=facts.author_checked,
         rotator_author_checked=facts.rotator_author_checked,
-        operator_namespace="keyturn-system",
+        own_namespaces=OWN_NAMESPACES,
     )
 
 
@@ -61,7 +62,7 @@ def wary(kube: KubeClient) -> Rotators:
         kube,
         author_checked=nobody_was_checked,
         rotator_author_checked=nobody_was_checked,
-        operator_namespace="keyturn-system",
+        own_namespaces=OWN_NAMESPACES,
     )
 
 
@@ -367,7 +368,7 @@ async def test_a_rotator_runs_no_jobs(wary: Rotators, shop: Shop) -> None:
 def settings_of(shop: Shop, **spec: Any) -> RotatorSettings:
     body = a_rotator("Rotator", "main", **spec)
     body["metadata"] |= {"namespace": shop.namespace, "uid": "u"}
-    return parse(body, ONE, author_checked=True, operator_namespace="keyturn-system")
+    return parse(body, ONE, author_checked=True, own_namespaces=OWN_NAMESPACES)
 
 
 async def test_each_change_of_what_a_rotation_rests_on_is_heard_of(

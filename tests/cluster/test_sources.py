@@ -13,7 +13,7 @@ from apiserver import Apiserver, a_managed_secret, core, managed_secrets
 from canary import Canary
 from cluster.people import a_secret
 from keyturn.domain.errors import DeniedError, KeyturnError, SourceNotFoundError
-from keyturn.domain.managed_secret import DataKey, Generate, SecretKey
+from keyturn.domain.managed_secret import OWN_NAMESPACES, DataKey, Generate, SecretKey
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.secret import SecretName
 from keyturn.generators.interface import Materials, Needs
@@ -45,9 +45,7 @@ async def sources(control_plane: ControlPlane, enforced: None) -> AsyncIterator[
     kubeconfig = control_plane.kubeconfig_for_service_account("keyturn-system", "keyturn")
     async with KubeClient(Connection(kubeconfig)) as kube:
         facts = ClusterFacts(kube)
-        yield Sources(
-            kube, author_checked=facts.author_checked, operator_namespace="keyturn-system"
-        )
+        yield Sources(kube, author_checked=facts.author_checked, own_namespaces=OWN_NAMESPACES)
 
 
 @pytest.fixture

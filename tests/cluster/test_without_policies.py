@@ -28,7 +28,7 @@ from keyturn_controlplane.cluster import ControlPlane
 ROOT = Path(__file__).parents[2]
 POLICIES = [
     ROOT / "rbac" / f"{name}.yaml"
-    for name in ("40-cage-policy", "50-author-policy", "60-rotator-policy")
+    for name in ("40-cage-policy", "50-author-policy", "60-rotator-policy", "70-workload-policy")
 ]
 
 PASSWORD = {"key": "password", "generate": {"password": {}}}

@@ -95,6 +95,8 @@ def test_the_least_key_of_the_webhook_page_is_that_of_the_code() -> None:
 class Recorded:
     """Keeps what a Job would be given, and says that all was done."""
 
+    namespace = "keyturn-jobs"
+
     def __init__(self) -> None:
         self.jobs: list[RotationJob] = []
 

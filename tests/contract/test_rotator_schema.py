@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from documents import document, documents
+from keyturn.domain.managed_secret import OWN_NAMESPACES
 from keyturn.domain.rotation import RotatorRef
 from keyturn.domain.rotator import BUILT_IN_TYPES
 from keyturn.kube.rotator_resources import parse
@@ -142,7 +143,7 @@ def test_the_documents_tell_of_rotators_that_the_operator_takes(manifest: dict[s
         {**manifest, "metadata": metadata},
         ref,
         author_checked=True,
-        operator_namespace="keyturn-system",
+        own_namespaces=OWN_NAMESPACES,
     )
 
     assert found.type not in BUILT_IN_TYPES or refusal(found.type, dict(found.parameters)) == ""

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from fleet import Fleet, Login
 from keyturn import plugins
 from keyturn.bootstrap.vault import Vault
 from keyturn.domain.managed_secret import ManagedSecret
@@ -31,6 +32,8 @@ from keyturn.observability import failpoints
 from keyturn.rotators.catalogue import Catalogue
 from keyturn.rotators.interface import JobRunner, Rotator, Target
 from keyturn.services.calendar import Calendar
+from keyturn.services.clock import Clock
+from keyturn.services.consumers.gates import ConsumerGate
 from keyturn.services.generating import Generating
 from keyturn.services.next_version import Plan
 from keyturn.services.rotation.aiming import Aim, Aiming
@@ -73,6 +76,8 @@ class World:
 
     job: Json
     jobs: JobRunner | None = None
+    fleet: Fleet | None = None
+    clock: Clock = now
 
     @property
     def name(self) -> SecretName:
@@ -156,9 +161,10 @@ class Engine:
         aiming: GivenAim,
         journal: RotationJournal | None = None,
     ) -> None:
+        fleet, clock = world.fleet, world.clock
         self.vault, self.world, self._folder, self.aiming = vault, world, folder, aiming
         self.changed = asyncio.Event()
-        self._generating = Generating(generators(), None, now)
+        self._generating = Generating(generators(), None, clock)
         sourcing = Sourcing(
             vault.versions,
             self._generating,
@@ -169,6 +175,7 @@ class Engine:
         )
         self.journal = journal or vault.store.rotations
         self.leadership = Leadership(self.journal, HeldLease())
+        gate = ConsumerGate(fleet, self.journal, self.leadership, clock) if fleet else None
         pending = PendingVersions(vault.versions, sourcing, vault.keys.fingerprint)
         self.performing = Performing(
             vault.store,
@@ -180,9 +187,9 @@ class Engine:
             view_of=lambda _: cast("Any", None),
             channels=CHANNELS,
             told=lambda: None,
-            clock=now,
+            clock=clock,
         )
-        self.pool, self._calendar = RotationPool(4), Calendar(now)
+        self.pool, self._calendar = RotationPool(4), Calendar(clock)
         self.rotations = Rotations(
             self.journal,
             sourcing,
@@ -193,10 +200,11 @@ class Engine:
             calendar=self._calendar,
             leadership=self.leadership,
             follow=lambda *_: None,
+            gate=gate,
             changed=lambda _: self.changed.set(),
-            telling=lambda: Telling(now(), CHANNELS),
+            telling=lambda: Telling(clock(), CHANNELS),
             told=lambda: None,
-            clock=now,
+            clock=clock,
         )
 
     @asynccontextmanager
@@ -281,6 +289,9 @@ class Engine:
         assert number is not None
         with await self.vault.versions.open(secret, number) as payload:
             document = json.dumps({"version": number, "values": encoded(payload)})
+            if self.world.fleet is not None:
+                values = (bytes(payload[key].reveal()).decode() for key in Login._fields)
+                self.world.fleet.shows(number, Login(*values), self.world.clock())
         new = self._folder / f"{secret.name.name}.new"
         new.write_text(document)
         new.replace(new.with_suffix(".json"))

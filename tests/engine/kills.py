@@ -42,7 +42,7 @@ class Stand:
     def of(cls, request: pytest.FixtureRequest, target: Target, site: Any, **case: Any) -> "Stand":
         """Make it for a class of tests, with a site as the contract of the rotators has it."""
         kills: type[ByPlace] = request.cls
-        rotation = {} if kills.overlap is None else {"overlap": kills.overlap}
+        rotation = {} if kills.overlap is None else {"overlap": {"max": kills.overlap}}
         made = Case(request.module.ROTATOR, target, kills.strategy, kills.traits, rotation, **case)
         return cls(made, lambda: site.born(kills.strategy))
 

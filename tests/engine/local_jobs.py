@@ -29,6 +29,8 @@ WRAPPER = '"$@"; echo $? > "$0/code.new"; mv "$0/code.new" "$0/code"'
 class LocalJobs:
     """A `JobRunner` whose Jobs are in folders; a lock that the process holds says that it runs."""
 
+    namespace = "keyturn-jobs"
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 

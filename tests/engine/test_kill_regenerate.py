@@ -13,7 +13,7 @@ ROTATOR = ""
 @pytest.fixture(scope="class")
 def rotated(request: pytest.FixtureRequest, victim: Victim) -> Rotated:
     kills: type[KillContract] = request.cls
-    rotation = {"interval": "30d", "overlap": kills.overlap}
+    rotation = {"interval": "30d", "overlap": {"max": kills.overlap}}
     rotated = victim.regenerated(Case(ROTATOR, NOWHERE, kills.strategy, kills.traits, rotation))
     rotated.settle()
     return rotated

@@ -1,12 +1,13 @@
-"""Where the events of rotations go, as the environment says it."""
+"""What the environment says: what is left out, and what is refused."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from keyturn.domain.errors import InvalidParameterError
 from keyturn.notifications.bodies import Format
-from keyturn.settings import Settings
+from keyturn.settings import Mode, Settings
 
 
 def test_no_events_are_sent_unless_somebody_wants_them() -> None:
@@ -36,3 +37,71 @@ def test_the_endpoint_of_events_is_read() -> None:
 def test_a_format_that_does_not_exist_is_refused() -> None:
     with pytest.raises(InvalidParameterError, match="cloudevents, sns or eventbridge"):
         Settings.load({"KEYTURN_EVENTS_FORMAT": "xml"})
+
+
+def test_the_mode_is_standard_unless_somebody_says_caged() -> None:
+    assert Settings.load({}).mode is Mode.STANDARD
+    assert Settings.load({"KEYTURN_MODE": "Caged"}).mode is Mode.CAGED
+    with pytest.raises(InvalidParameterError, match="standard or caged"):
+        Settings.load({"KEYTURN_MODE": "free"})
+
+
+def test_durations_are_read_as_in_a_resource() -> None:
+    settings = Settings.load({"KEYTURN_REAPPLY_INTERVAL": "1h30m", "KEYTURN_STORE_WAIT": "0s"})
+
+    assert settings.reapply_interval == timedelta(minutes=90)
+    assert settings.store_wait == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        pytest.param("REAPPLY_INTERVAL", "soon", "is no duration", id="a word"),
+        pytest.param("REAPPLY_INTERVAL", "0s", "from 1s to 1d, not 0s", id="always"),
+        pytest.param("STORE_WAIT", "2d", "from 0s to 1d, not 2d", id="for ever"),
+        pytest.param("STORE_WAIT", "120", "is no duration", id="a number"),
+    ],
+)
+def test_a_duration_that_makes_no_sense_is_refused(name: str, text: str, message: str) -> None:
+    with pytest.raises(InvalidParameterError, match=f"KEYTURN_{name} .*{message}"):
+        Settings.load({f"KEYTURN_{name}": text})
+
+
+def test_its_own_namespaces_may_have_other_names() -> None:
+    assert Settings.load({}).own_namespaces == {"keyturn-system", "keyturn-jobs"}
+
+    settings = Settings.load({"KEYTURN_NAMESPACE": "ops", "KEYTURN_JOBS_NAMESPACE": "ops-jobs"})
+
+    assert settings.own_namespaces == {"ops", "ops-jobs"}
+
+
+def test_restarts_and_reloads_are_set() -> None:
+    settings = Settings.load(
+        {
+            "KEYTURN_RESTARTS_PER_NAMESPACE": "7",
+            "KEYTURN_RELOADER": "On",
+            "KEYTURN_RELOAD_ALLOW": "10.0.0.0/8, fd00::/8",
+        }
+    )
+
+    assert settings.restarts_per_namespace == 7
+    assert settings.reloader
+    assert [str(network) for network in settings.reload_allow] == ["10.0.0.0/8", "fd00::/8"]
+    left_out = Settings.load({})
+    assert left_out.restarts_per_namespace == 2
+    assert not left_out.reloader
+    assert left_out.reload_allow == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("RESTARTS_PER_NAMESPACE", "0", "from 1 to 1000"),
+        ("RELOADER", "yes", "on or off"),
+        ("RELOAD_ALLOW", "10.0.0.1/8", "networks with commas"),
+        ("RELOAD_ALLOW", "web.shop.svc", "networks with commas"),
+    ],
+)
+def test_what_restarts_and_reloads_cannot_be_set_to(name: str, text: str, message: str) -> None:
+    with pytest.raises(InvalidParameterError, match=message):
+        Settings.load({f"KEYTURN_{name}": text})

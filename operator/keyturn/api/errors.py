@@ -25,6 +25,7 @@ STATUS: Mapping[type[errors.KeyturnError], HTTPStatus] = {
     errors.SecretDeletedError: HTTPStatus.CONFLICT,
     errors.TargetOwnedByOtherError: HTTPStatus.CONFLICT,
     errors.StoreRollbackError: HTTPStatus.CONFLICT,
+    errors.RetireBlockedByConsumersError: HTTPStatus.CONFLICT,
     errors.LeadershipLostError: HTTPStatus.CONFLICT,
     errors.AwaitingInputError: HTTPStatus.CONFLICT,
     errors.RotationPendingError: HTTPStatus.CONFLICT,

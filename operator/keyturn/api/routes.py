@@ -11,13 +11,14 @@ from urllib.parse import quote, urlencode
 
 from keyturn import __version__
 from keyturn.api import schemas
-from keyturn.domain.errors import InvalidError, InvalidParameterError
+from keyturn.domain.errors import InvalidError, InvalidParameterError, UnavailableError
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.secret import Secret, SecretName
 
 if TYPE_CHECKING:
     # A CLI that talks to an operator does not load what the operations need: it starts in a third
     # of the time.
+    from keyturn.services.consumers.inventory import Consumers
     from keyturn.services.operations import Changed, Operations
 
 Json = dict[str, Any]
@@ -28,10 +29,14 @@ ExportKey = Callable[[], SecretValue]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the calls are answered from; no `export_key` where the key cannot be given away."""
+    """What the calls are answered from.
+
+    No `export_key` where the key cannot be given away, no `consumers` where no operator runs.
+    """
 
     operations: "Operations"
     export_key: ExportKey | None = None
+    consumers: "Consumers | None" = None
 
 
 _NO_NAME = SecretName("", "")
@@ -76,7 +81,7 @@ async def _describe(served: Served, asked: Asked) -> Json:
     secret = await served.operations.find(asked.name)
     outlook = await served.operations.outlook(secret)
     rotation = (
-        schemas.outlook_document(outlook.spec, outlook.journal, outlook.next_time)
+        schemas.outlook_document(outlook.spec, outlook.journal, outlook.next_time, outlook.waiting)
         if outlook is not None
         else None
     )
@@ -105,18 +110,19 @@ async def _put(served: Served, asked: Asked) -> Json:
 
 
 async def _rollback(served: Served, asked: Asked) -> Json:
-    number, by = schemas.read_rollback(asked.body)
-    return _changed(served, await served.operations.rollback(asked.name, number, by=by))
+    number, by, force = schemas.read_rollback(asked.body)
+    changed = await served.operations.rollback(asked.name, number, by=by, force=force)
+    return _changed(served, changed)
 
 
 async def _rotate(served: Served, asked: Asked) -> Json:
-    by, token = schemas.read_rotate(asked.body)
-    await served.operations.rotate(asked.name, by=by, token=token)
+    by, token, force = schemas.read_rotate(asked.body)
+    await served.operations.rotate(asked.name, by=by, token=token, force=force)
     return await _rotations(served, asked)
 
 
 async def _cancel(served: Served, asked: Asked) -> Json:
-    by, _ = schemas.read_rotate(asked.body)
+    by, _, _ = schemas.read_rotate(asked.body)
     await served.operations.cancel(asked.name, by=by)
     return await _rotations(served, asked)
 
@@ -131,6 +137,16 @@ async def _rotated(served: Served, asked: Asked) -> Json:
         "items": [schemas.rotated_document(resource) for resource in found.resources],
         "unread": [schemas.unread_document(name, why) for name, why in found.unread.items()],
     }
+
+
+async def _consumers(served: Served, asked: Asked) -> Json:
+    if served.consumers is None:
+        raise UnavailableError("no operator runs that could ask the cluster; start keyturn run")
+    # Only here, for the same reason as above.
+    from keyturn.api.consumer_documents import consumers_document  # noqa: PLC0415
+
+    secret = await served.operations.find(asked.name)
+    return consumers_document(secret, await served.consumers.survey(secret))
 
 
 async def _restore(served: Served, asked: Asked) -> Json:
@@ -182,6 +198,7 @@ ROTATE = Route("POST", f"{_SECRET}/rotate", _rotate)
 CANCEL = Route("POST", f"{_SECRET}/cancel", _cancel)
 ROTATIONS = Route("GET", f"{_SECRET}/rotations", _rotations)
 ROTATED = Route("GET", "/v1/rotated", _rotated)
+CONSUMERS = Route("GET", f"{_SECRET}/consumers", _consumers)
 RESTORE = Route("POST", f"{_SECRET}/restore", _restore)
 PURGE = Route("POST", "/v1/purge", _purge)
 VERSION = Route("GET", "/v1/version", _version)
@@ -189,5 +206,5 @@ KEY = Route("GET", "/v1/key", _key)
 
 ROUTES = (
     *(LIST, DESCRIBE, HISTORY, GET, PUT, ROLLBACK, RESTORE, PURGE, VERSION, KEY),
-    *(ROTATE, CANCEL, ROTATIONS, ROTATED),
+    *(ROTATE, CANCEL, ROTATIONS, ROTATED, CONSUMERS),
 )

@@ -128,20 +128,24 @@ def values_of(document: Json) -> dict[str, SecretValue]:
     return {key: _decoded(key, value) for key, value in document["values"].items()}
 
 
-def read_rollback(body: bytes) -> tuple[int, str]:
-    """Read the version and who asks. Raises: InvalidParameterError."""
-    asked = _object(body, {"to", "by"})
-    return _number(asked.get("to"), "to"), _label(asked, "by")
+def rollback_request(to: int, by: str, *, force: bool = False) -> Json:
+    return {"to": to, "by": by, "force": force}
 
 
-def rotate_request(by: str, token: str = "") -> Json:
-    return {"by": by, "token": token}
+def read_rollback(body: bytes) -> tuple[int, str, bool]:
+    """Read the version, who asks, and whether consumers count. Raises: InvalidParameterError."""
+    asked = _object(body, {"to", "by", "force"})
+    return _number(asked.get("to"), "to"), _label(asked, "by"), _flag(asked, "force")
 
 
-def read_rotate(body: bytes) -> tuple[str, str]:
-    """Read who asks, and the token of the request. Raises: InvalidParameterError."""
-    asked = _object(body, {"by", "token"})
-    return _label(asked, "by"), _label(asked, "token")
+def rotate_request(by: str, token: str = "", *, force: bool = False) -> Json:
+    return {"by": by, "token": token, "force": force}
+
+
+def read_rotate(body: bytes) -> tuple[str, str, bool]:
+    """Read who asks, the token, and whether consumers count. Raises: InvalidParameterError."""
+    asked = _object(body, {"by", "token", "force"})
+    return _label(asked, "by"), _label(asked, "token"), _flag(asked, "force")
 
 
 def rotation_document(rotation: Rotation) -> Json:
@@ -175,14 +179,19 @@ def journal_document(name: SecretName, journal: Journal) -> Json:
     }
 
 
-def outlook_document(spec: RotationSpec, journal: Journal, next_time: datetime | None) -> Json:
+def outlook_document(
+    spec: RotationSpec, journal: Journal, next_time: datetime | None, waiting: str = ""
+) -> Json:
     """Tell how a secret is rotated; the newest rotation is the one that is open, if one is."""
     newest = journal.rotations[0] if journal.rotations else None
+    frozen = journal.frozen
     return {
         "strategy": spec.strategy,
         "rotator": f"{spec.rotator.kind}/{spec.rotator.name}" if spec.rotator else None,
         "suspended": spec.suspend,
+        "frozen": {"version": frozen.version, "workload": frozen.workload} if frozen else None,
         "nextTime": time_of(next_time),
+        "waiting": waiting or None,
         "newest": rotation_document(newest) if newest else None,
     }
 
@@ -203,10 +212,7 @@ def rotated_document(resource: ManagedSecret) -> Json:
 
 def read_purge(body: bytes) -> bool:
     """Raises: InvalidParameterError."""
-    confirmed = _object(body, {"confirm"}).get("confirm", False)
-    if not isinstance(confirmed, bool):
-        raise InvalidParameterError("'confirm' must be true or false")
-    return confirmed
+    return _flag(_object(body, {"confirm"}), "confirm")
 
 
 def key_document(line: SecretValue) -> Json:
@@ -239,6 +245,13 @@ def _object(body: bytes, fields: set[str]) -> Json:
             f"the body must be a JSON object of {', '.join(sorted(fields))}"
         )
     return parsed
+
+
+def _flag(asked: Mapping[str, Any], field: str) -> bool:
+    value = asked.get(field, False)
+    if not isinstance(value, bool):
+        raise InvalidParameterError(f"{field!r} must be true or false")
+    return value
 
 
 def _label(asked: Mapping[str, Any], field: str) -> str:

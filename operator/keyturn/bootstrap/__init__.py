@@ -12,6 +12,7 @@ from keyturn.api.health import serving_health
 from keyturn.api.routes import Served
 from keyturn.api.server import serving
 from keyturn.bootstrap.assembling import Running, operations_of, started
+from keyturn.bootstrap.starting import Starting
 from keyturn.bootstrap.vault import default_key, now, patiently, unlock
 from keyturn.crypto.local_key import to_text
 from keyturn.domain.errors import KeyMissingError, LeadershipLostError, UnavailableError
@@ -37,17 +38,18 @@ what they handed over waited for all of that."""
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
+async def running(settings: Settings, starting: Starting) -> AsyncIterator[Running]:
     """Open everything, run the operator inside the `with`, and stop it cleanly.
 
     Raises:
+        StoreInUseError: another process has the store open, and still has after the wait for it.
         ForeignStoreError: the store belongs to another cluster.
         IntegrityError: the store, its key or both are not what they were.
         InvalidParameterError: a setting cannot be used.
     """
     failpoints.arm(settings.failpoint)
     async with AsyncExitStack() as stack:
-        store = await SQLiteStore.open(settings.store_file)
+        store = await starting.open_store(settings)
         stack.push_async_callback(store.close)
         connection = Connection(settings.kubeconfig)
         kube = await stack.enter_async_context(KubeClient(connection))
@@ -69,13 +71,13 @@ async def run(settings: Settings) -> None:
         KeyturnError: it cannot start, see `running`.
     """
     async with AsyncExitStack() as stack:
-        started: list[Running] = []
-        port = await stack.enter_async_context(_probes(settings, started))
+        starting, started = Starting(), list[Running]()
+        port = await stack.enter_async_context(_probes(settings, starting, started))
         if port:
             logger.info("the probes are answered on port %d", port)
-        here = await stack.enter_async_context(running(settings))
+        here = await stack.enter_async_context(running(settings, starting))
         started.append(here)
-        served = Served(here.operations, partial(to_text, here.key))
+        served = Served(here.operations, partial(to_text, here.key), here.consumers)
         await stack.enter_async_context(serving(settings.socket, served))
         await here.operator.listed()
         logger.info("all resources are listed; the operator is at work")
@@ -97,14 +99,16 @@ def _settle_memory() -> None:
 
 
 @asynccontextmanager
-async def _probes(settings: Settings, started: list[Running]) -> AsyncIterator[int]:
+async def _probes(
+    settings: Settings, starting: Starting, started: list[Running]
+) -> AsyncIterator[int]:
     """Answer the probes from the very start: alive, and not ready until all is running."""
 
     def live() -> list[str]:
         return started[0].operator.is_dead() if started else []
 
     def ready() -> list[str]:
-        return started[0].operator.is_unready() if started else ["the operator is starting"]
+        return started[0].operator.is_unready() if started else [starting.problem]
 
     if settings.health_port < 0:
         yield 0

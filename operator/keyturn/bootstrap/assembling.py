@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from keyturn import plugins
+from keyturn.bootstrap.consuming import consuming_of
+from keyturn.bootstrap.eyesight import Eyesight, eyesight_of
 from keyturn.bootstrap.rotating import Around, rotating_of
 from keyturn.bootstrap.vault import Vault, now
 from keyturn.crypto.local_key import LocalKey
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.secret import Secret, SecretName
-from keyturn.handlers.eyes import ManagedSecretsEye, NativeSecretsEye
+from keyturn.handlers.eyes import ManagedSecretsEye
 from keyturn.handlers.operating import Operator
 from keyturn.handlers.watching import KopfWatch
 from keyturn.handlers.witness import Witness
@@ -23,9 +25,9 @@ from keyturn.kube.facts import ClusterFacts
 from keyturn.kube.following import Following
 from keyturn.kube.kubernetes_events import KubernetesEvents
 from keyturn.kube.managed_secrets import ManagedSecrets
-from keyturn.kube.native_secrets import NativeSecrets
 from keyturn.kube.resources import from_manifest, parse
 from keyturn.kube.sources import Sources
+from keyturn.services.consumers.inventory import Consumers
 from keyturn.services.generating import Generating
 from keyturn.services.importing import Importing
 from keyturn.services.lifecycle import Lifecycle
@@ -35,7 +37,6 @@ from keyturn.services.purging import Purging
 from keyturn.services.reconciling import Reconciler
 from keyturn.services.rotation.rotations import Rotations
 from keyturn.services.scheduling import Scheduler
-from keyturn.services.sightings import Sightings
 from keyturn.services.sourcing import Sourcing
 from keyturn.services.target_writing import TargetWriter
 from keyturn.services.targets import Targets
@@ -50,6 +51,7 @@ class Running:
 
     operations: Operations
     operator: Operator
+    consumers: Consumers
     key: LocalKey
     replaced: asyncio.Event
     """Set when another operator has taken over."""
@@ -78,17 +80,17 @@ async def started(
 ) -> Running:
     scheduler = Scheduler()
     queue = WorkQueue(scheduler)
-    resources, natives = ManagedSecrets(kube), NativeSecrets(kube)
+    resources = ManagedSecrets(kube)
+    eyesight = eyesight_of(settings, kube, queue)
     lifecycle = Lifecycle(vault.store, vault.manifests, facts, resources, now)
     sources = Sources(
-        kube, author_checked=facts.author_checked, operator_namespace=settings.namespace
+        kube, author_checked=facts.author_checked, own_namespaces=settings.own_namespaces
     )
     generating = Generating(plugins.load("keyturn.generators"), sources, now)
     news = _News(queue.put)
-    following = Following(kube, news)
+    following = Following(kube, news, eyesight.unwatched)
     stack.push_async_callback(following.close)
-    sightings = Sightings()
-    projecting, importing = _projecting(vault, facts, natives, sightings, queue)
+    projecting, importing = _projecting(vault, facts, eyesight, queue)
     sourcing = Sourcing(
         vault.versions,
         generating,
@@ -98,7 +100,8 @@ async def started(
         partial(following.follow, purpose="sources"),
     )
     events = KubernetesEvents(kube, instance=f"keyturn-{os.getpid()}")
-    around = Around(sourcing, projecting.view, following, queue.put, events)
+    consuming = consuming_of(stack, settings, vault, kube, facts, queue=queue, events=events)
+    around = Around(sourcing, projecting.view, following, queue.put, events, consuming.consumers)
     rotating = await rotating_of(stack, settings, vault, kube, facts, around)
     news.first = rotating.rotations.news
     reconciler = Reconciler(
@@ -108,19 +111,19 @@ async def started(
         sourcing,
         projecting,
         generating,
+        consumers=consuming.followed,
         events=events,
         clock=now,
-        operator_namespace=settings.namespace,
+        own_namespaces=settings.own_namespaces,
     )
     scope = settings.watch_namespaces
-    natives_eye = NativeSecretsEye(kube, scope, sightings, queue)
     witness = Witness()
     managed_eye = ManagedSecretsEye(kube, scope, facts, vault.store.secrets, queue, witness)
     operator = Operator(
         queue,
         reconciler,
         managed_eye,
-        natives_eye,
+        eyesight.watches,
         witness,
         check_store=vault.store.check,
         is_replaced=rotating.leadership.lost.is_set,
@@ -131,16 +134,21 @@ async def started(
         vault, generating, lifecycle, queue.put, settings, rotating.rotations
     )
     workers = Workers(queue, reconciler, settings.workers)
-    tasks = {"scheduler": scheduler.run, "purging": Purging(lifecycle).run, **rotating.tasks}
+    tasks = {
+        "scheduler": scheduler.run,
+        "purging": Purging(lifecycle).run,
+        **rotating.tasks,
+        **eyesight.tasks,
+        **consuming.tasks,
+    }
     await stack.enter_async_context(operator.running(kopf, workers, tasks))
-    return Running(operations, operator, vault.key, rotating.leadership.lost)
+    return Running(operations, operator, consuming.consumers, vault.key, rotating.leadership.lost)
 
 
 def _projecting(
     vault: Vault,
     facts: ClusterFacts,
-    natives: NativeSecrets,
-    sightings: Sightings,
+    eyesight: Eyesight,
     queue: WorkQueue,
 ) -> tuple[Projecting, Importing]:
     targets = Targets(vault.store, vault.identity, vault.keys, facts.author_checked)
@@ -148,14 +156,16 @@ def _projecting(
     writer = TargetWriter(
         vault.store,
         vault.versions,
-        natives,
+        eyesight.natives,
         targets,
         importing,
-        sightings=sightings,
+        sightings=eyesight.sightings,
         keys=vault.keys,
         touched=queue.put,
+        clock=now,
     )
-    return Projecting(vault.store, natives, targets, writer, sightings), importing
+    projecting = Projecting(vault.store, eyesight.natives, targets, writer, eyesight.sightings, now)
+    return projecting, importing
 
 
 def operations_of(
@@ -169,7 +179,7 @@ def operations_of(
     def resource_of(secret: Secret) -> ManagedSecret:
         body = from_manifest(vault.manifests.open(secret)[0])
         body["metadata"]["uid"] = secret.resource_uid
-        return parse(body, outputs_of=generating.outputs_of, operator_namespace=settings.namespace)
+        return parse(body, outputs_of=generating.outputs_of, own_namespaces=settings.own_namespaces)
 
     return Operations(
         vault.store,

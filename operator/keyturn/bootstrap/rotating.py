@@ -23,6 +23,8 @@ from keyturn.kube.rotators import Rotators
 from keyturn.notifications.sink import Endpoint, EventSink
 from keyturn.rotators.catalogue import Catalogue
 from keyturn.services.calendar import Calendar
+from keyturn.services.consumers.gates import ConsumerGate
+from keyturn.services.consumers.inventory import Consumers
 from keyturn.services.rotation.aiming import Aiming
 from keyturn.services.rotation.delivering import Deliver, Delivering
 from keyturn.services.rotation.leadership import Leadership
@@ -48,6 +50,7 @@ class Around:
     following: Following
     changed: Callable[[SecretName], None]
     events: KubernetesEvents
+    consumers: Consumers
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,12 @@ async def rotating_of(
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     leading = Leading(leases, holder, str(vault.identity.store_id))
     leadership = Leadership(journal, leading)
-    jobs = Jobs(kube)
+    jobs = Jobs(kube, namespace=settings.jobs_namespace)
     rotators = Rotators(
         kube,
         author_checked=facts.author_checked,
         rotator_author_checked=facts.rotator_author_checked,
-        operator_namespace=settings.namespace,
+        own_namespaces=settings.own_namespaces,
     )
     aiming = Aiming(Catalogue(), rotators, vault.store, vault.versions, jobs)
     pending = PendingVersions(vault.versions, around.sourcing, vault.keys.fingerprint)
@@ -112,6 +115,7 @@ async def rotating_of(
         calendar=calendar,
         leadership=leadership,
         follow=partial(around.following.follow, purpose="rotation"),
+        gate=ConsumerGate(around.consumers, journal, leadership, now),
         changed=around.changed,
         telling=lambda: Telling(now(), channels),
         told=delivering.poke,

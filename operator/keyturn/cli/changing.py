@@ -10,7 +10,7 @@ from keyturn.api import routes, schemas
 from keyturn.api.routes import Asked
 from keyturn.cli import account, client, output, rotating, values
 from keyturn.cli.exits import print_note
-from keyturn.cli.options import DEFAULT_NAMESPACE, Name, Namespace, name_of
+from keyturn.cli.options import DEFAULT_NAMESPACE, Force, Name, Namespace, name_of
 from keyturn.domain.errors import InvalidParameterError
 from keyturn.domain.payload import Payload, SecretValue
 from keyturn.settings import Settings
@@ -59,13 +59,14 @@ def rollback(
     namespace: Namespace = DEFAULT_NAMESPACE,
     *,
     to: Annotated[int, typer.Option(min=1, help="The version that becomes Current.")],
+    force: Force = False,
 ) -> None:
     """Make an older version Current again; the present one becomes Previous.
 
     With a rotator its values become a new version, which is set and tested in the target first.
     """
     asked, settings = name_of(namespace, name), Settings.load()
-    body = schemas.encode({"to": to, "by": account.by("keyturn rollback")})
+    body = schemas.encode(schemas.rollback_request(to, account.by("keyturn rollback"), force=force))
     document = client.call(settings, routes.ROLLBACK, Asked(asked, body=body))
     if not rotating.wait_for_change(settings, asked, document):
         _tell_current(document)

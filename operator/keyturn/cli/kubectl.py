@@ -17,7 +17,6 @@ from keyturn.cli import client, exits, root
 from keyturn.domain.errors import InvalidParameterError, KeyturnError, NotFoundError
 from keyturn.settings import Settings
 
-WORKLOAD = "statefulset/keyturn"
 STDIN = "-"
 
 _OF_KUBECTL = frozenset(
@@ -112,7 +111,7 @@ def command_line(kubectl: str, settings: Settings, parts: Split, *, terminal: bo
         "exec",
         *reads,
         *(["-t"] if terminal else []),
-        *("-n", settings.namespace, WORKLOAD, "--", "keyturn"),
+        *("-n", settings.namespace, settings.workload, "--", "keyturn"),
         *parts.keyturn,
         *namespace,
     ]

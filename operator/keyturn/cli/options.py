@@ -52,4 +52,8 @@ Name = Annotated[
     ),
 ]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Its namespace.")]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Also where running pods hold the credential that ends by it."),
+]
 Form = Annotated[Output, typer.Option("--output", "-o", help="The form of the output.")]

@@ -157,7 +157,16 @@ def _rotation(document: Json | None) -> list[tuple[str, object]]:
             "Under way" if is_open else "Last rotation",
             under_way(newest) if newest is not None else None,
         ),
+        *([("Previous stays", document["waiting"])] if document["waiting"] else []),
+        *_standing_still(document["frozen"]),
     ]
+
+
+def _standing_still(frozen: Json | None) -> list[tuple[str, object]]:
+    if frozen is None:
+        return []
+    failed = f"{frozen['workload']} did not become healthy with version {frozen['version']}"
+    return [("Stands still", f"{failed}; keyturn rotate goes on")]
 
 
 def _only(values: Payload, key: str, document: Json) -> Payload:

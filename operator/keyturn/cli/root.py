@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 from typer.main import get_command
 
-from keyturn.cli import changing, exits, reading, rotating, running
+from keyturn.cli import changing, consuming, exits, reading, rotating, running
 from keyturn.cli.demo.command import demo
 from keyturn.domain.errors import KeyturnError
 from keyturn.observability import failures
@@ -27,6 +27,7 @@ app.command()(reading.describe)
 app.command()(reading.history)
 app.command()(reading.get)
 app.command(context_settings=changing.EXTRA_ARGUMENTS)(changing.put)
+app.command()(consuming.consumers)
 app.command()(rotating.rotate)
 app.command()(rotating.rotations)
 app.command()(changing.rollback)

@@ -9,7 +9,15 @@ import typer
 from keyturn.api import routes, schemas
 from keyturn.api.routes import Asked
 from keyturn.cli import account, client, exits, following, output
-from keyturn.cli.options import DEFAULT_NAMESPACE, Form, Name, Namespace, complete_names, name_of
+from keyturn.cli.options import (
+    DEFAULT_NAMESPACE,
+    Force,
+    Form,
+    Name,
+    Namespace,
+    complete_names,
+    name_of,
+)
 from keyturn.cli.output import Output
 from keyturn.cli.rotating_all import Plan, rotate_all
 from keyturn.domain.errors import InvalidParameterError
@@ -42,6 +50,7 @@ def rotate(  # noqa: PLR0913 - each is an option of the command
     cancel: Annotated[
         bool, typer.Option("--cancel", help="Give up the rotation that is under way.")
     ] = False,
+    force: Force = False,
     every: Annotated[
         bool, typer.Option("--all", help="Rotate all that are rotated and selected.")
     ] = False,
@@ -72,7 +81,9 @@ def rotate(  # noqa: PLR0913 - each is an option of the command
     if not every:
         if name is None or any(of_all):
             raise InvalidParameterError("write the NAME of a secret, or --all")
-        _rotate_one(name_of(namespace, name), no_wait=no_wait, cancel=cancel)
+        if force and cancel:
+            raise InvalidParameterError("--cancel ends no credential, and takes no --force")
+        _rotate_one(name_of(namespace, name), no_wait=no_wait, cancel=cancel, force=force)
         return
     if name is not None or no_wait or cancel:
         raise InvalidParameterError("--all takes no NAME, no --no-wait and no --cancel")
@@ -81,7 +92,8 @@ def rotate(  # noqa: PLR0913 - each is an option of the command
             "--campaign takes letters, digits, '-', '_' and '.', 63 at most"
         )
     chosen = None if all_namespaces else name_of(namespace, "any").namespace
-    rotate_all(Plan(chosen, selector, max_concurrent or MAX_CONCURRENT, campaign, dry_run))
+    at_once = max_concurrent or MAX_CONCURRENT
+    rotate_all(Plan(chosen, selector, at_once, campaign, dry_run=dry_run, force=force))
 
 
 def rotations(
@@ -124,13 +136,14 @@ def under_way(rotation: Json) -> str:
     return told if following.has_succeeded(rotation) else f"{told}; {following.why_not(rotation)}"
 
 
-def _rotate_one(name: SecretName, *, no_wait: bool, cancel: bool) -> None:
+def _rotate_one(name: SecretName, *, no_wait: bool, cancel: bool, force: bool) -> None:
     settings = Settings.load()
     if cancel:
         _cancel(settings, name, no_wait=no_wait)
         return
     token = str(uuid4())
-    body = schemas.encode(schemas.rotate_request(account.by("keyturn rotate"), token))
+    by = account.by("keyturn rotate")
+    body = schemas.encode(schemas.rotate_request(by, token, force=force))
     found = client.ask_running(settings, routes.ROTATE, Asked(name, body=body))
     rotation = following.with_token(found, token) or found["items"][0]
     if no_wait:

@@ -40,13 +40,15 @@ class Plan:
     at_once: int
     name: str
     dry_run: bool
+    force: bool
 
     def command(self, name: str) -> str:
         """Write the command that takes the campaign up again."""
         where = ["-A"] if self.namespace is None else ["-n", self.namespace]
         which = ["-l", self.selector] if self.selector else []
         many = ["--max-concurrent", str(self.at_once), "--campaign", name]
-        return shlex.join(["keyturn", "rotate", "--all", *where, *which, *many])
+        forced = ["--force"] if self.force else []
+        return shlex.join(["keyturn", "rotate", "--all", *where, *which, *many, *forced])
 
 
 def rotate_all(plan: Plan) -> None:
@@ -67,7 +69,7 @@ def rotate_all(plan: Plan) -> None:
         return
     exits.print_note(f"this is the campaign {name}; ^C leaves it, and it can be taken up again")
     try:
-        results = _run(settings, campaign.in_order(standings), name, plan.at_once)
+        results = _run(settings, campaign.in_order(standings), name, plan)
     except KeyboardInterrupt:
         exits.print_note(
             f"what has begun goes on by itself; to take the rest up: {plan.command(name)}"
@@ -81,26 +83,27 @@ def _standing(settings: Settings, name: SecretName, token: str) -> Standing:
     return campaign.standing_of(journal, token)
 
 
-def _run(settings: Settings, names: Sequence[SecretName], token: str, at_once: int) -> list[Result]:
+def _run(settings: Settings, names: Sequence[SecretName], token: str, plan: Plan) -> list[Result]:
     def rotate(name: SecretName) -> Result:
-        rotation = _begun(settings, name, token)
+        rotation = _begun(settings, name, token, force=plan.force)
         ended = following.follow(
             lambda: following.journal(settings, name), rotation, lambda _: None
         )
         return campaign.result_of(name, ended)
 
     with _telling(len(names)) as tell:
-        return campaign.run(names, rotate, tell, at_once=at_once)
+        return campaign.run(names, rotate, tell, at_once=plan.at_once)
 
 
-def _begun(settings: Settings, name: SecretName, token: str) -> Json:
+def _begun(settings: Settings, name: SecretName, token: str, *, force: bool) -> Json:
     """Begin the rotation of a secret, or find the one that the token began before.
 
     Raises:
         ConflictError: another rotation of it is under way, and does not end.
         KeyturnError: it cannot begin.
     """
-    body = schemas.encode(schemas.rotate_request(account.by("keyturn rotate --all"), token))
+    by = account.by("keyturn rotate --all")
+    body = schemas.encode(schemas.rotate_request(by, token, force=force))
     until = time.monotonic() + CONFLICT_SECONDS
     while True:
         try:

@@ -18,6 +18,7 @@
     │   ├── SecretDeletedError
     │   ├── TargetOwnedByOtherError
     │   ├── StoreRollbackError
+    │   ├── RetireBlockedByConsumersError
     │   └── LeadershipLostError
     ├── AwaitingInputError        a person has to give a value first
     ├── RotationPendingError      the target has to take a value first
@@ -149,6 +150,12 @@ class StoreRollbackError(ConflictError):
     """The cluster has seen a newer version than the store holds: an old store was restored."""
 
     code = "StoreRollback"
+
+
+class RetireBlockedByConsumersError(ConflictError):
+    """The previous credential cannot end yet: consumers would be locked out."""
+
+    code = "RetireBlockedByConsumers"
 
 
 class LeadershipLostError(ConflictError):

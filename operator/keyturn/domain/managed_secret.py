@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from keyturn.domain.consumers_spec import ConsumersSpec
 from keyturn.domain.recovery import Retention
-from keyturn.domain.rotation import RotationSpec
+from keyturn.domain.rotation import RotationSpec, Until
 from keyturn.domain.secret import SecretName
 from keyturn.domain.stage import Stage
 
@@ -25,6 +26,9 @@ DEFAULT_HISTORY_LIMIT = 10
 
 RESERVED_NAMES = frozenset({"keyturn-default-key"})
 """Native Secrets that no ManagedSecret may read or write: whoever reads one opens the store."""
+
+OWN_NAMESPACES = frozenset({"keyturn-system", "keyturn-jobs"})
+"""The operator's own namespaces, unless its settings name others."""
 
 CLUSTER_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 """Namespaces in which nothing is projected: who writes Secrets there may take over the cluster."""
@@ -231,6 +235,14 @@ class ManagedSecretSpec:
     history_limit: int = DEFAULT_HISTORY_LIMIT
     targets: tuple[Target, ...] = ()
     rotation: RotationSpec | None = None
+    consumers: ConsumersSpec | None = None
+
+    @property
+    def asks_for_consumers(self) -> bool:
+        """Tell whether somebody has to look at the pods that use the targets."""
+        overlap = None if self.rotation is None else self.rotation.overlap
+        waits = overlap is not None and overlap.until is Until.CONSUMERS_MOVED
+        return waits or self.consumers is not None
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ class Cause(StrEnum):
     """Why a rotation began.
 
     Change: a value beside the credential changed; the credential stays, and is tested again.
+    Health: workloads did not become healthy with the version that is current, and it goes back.
     """
 
     INITIAL = "Initial"
@@ -56,6 +57,12 @@ class Cause(StrEnum):
     REQUEST = "Request"
     CHANGE = "Change"
     ROLLBACK = "Rollback"
+    HEALTH = "Health"
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether the pending version has the values of an older one."""
+        return self in (Cause.ROLLBACK, Cause.HEALTH)
 
 
 class Outcome(StrEnum):
@@ -112,6 +119,16 @@ class Rotation:
         return timedelta(seconds=round(seconds, 1))
 
 
+class Frozen(NamedTuple):
+    """Why no rotation begins by itself: `workload` failed with `version`, which was gone back from.
+
+    `workload` is written as kind and name, such as Deployment/web.
+    """
+
+    version: int
+    workload: str
+
+
 @dataclass(frozen=True, slots=True)
 class RotationState:
     """What the store remembers of a secret's rotations beside the journal.
@@ -119,13 +136,14 @@ class RotationState:
     `anchor` is the time that the next due time is counted from. `handled_token` is the last
     rotate token that was acted on. `base` is a keyed digest of the user name that alternates with
     its clone. `retire_at` is when the previous credential ends to be valid in the target; None if
-    nothing is to be retired.
+    nothing is to be retired. `frozen` holds until a person asks for a rotation.
     """
 
     anchor: datetime
     handled_token: str = ""
     base: str = ""
     retire_at: datetime | None = None
+    frozen: Frozen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +162,24 @@ class Timing:
     jitter: timedelta = timedelta(0)
 
 
+class Until(StrEnum):
+    """What ends the time for which the previous credential stays valid."""
+
+    TIME = "Time"
+    CONSUMERS_MOVED = "ConsumersMoved"
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """How long the previous credential stays valid after a rotation: `longest` at most.
+
+    Until ConsumersMoved, it is over as soon as no running pod was started with it or an older one.
+    """
+
+    longest: timedelta
+    until: Until = Until.TIME
+
+
 @dataclass(frozen=True, slots=True)
 class RotationSpec:
     """`spec.rotation`, its defaults resolved.
@@ -158,5 +194,5 @@ class RotationSpec:
     rotator: RotatorRef | None = None
     keys: tuple[tuple[str, str], ...] = ()
     suspend: bool = False
-    overlap: timedelta | None = None
+    overlap: Overlap | None = None
     max_failures: int = DEFAULT_MAX_FAILURES

@@ -10,12 +10,16 @@ from keyturn.domain.secret import Secret, SecretName
 
 
 class EventKind(StrEnum):
-    """The events of a rotation; each is told at most once of it. The names are AWS's."""
+    """The events of a rotation; each is told at most once of it. All names but the last are AWS's.
+
+    RolledBack comes beside RotationSucceeded where the rotation went back from a failed rollout.
+    """
 
     STARTED = "RotationStarted"
     SUCCEEDED = "RotationSucceeded"
     FAILED = "RotationFailed"
     ABANDONED = "RotationAbandoned"
+    ROLLED_BACK = "RolledBack"
 
 
 class Channel(StrEnum):

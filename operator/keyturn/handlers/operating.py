@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from keyturn.domain.errors import KeyturnError, StoreStoppedError
 from keyturn.domain.secret import SecretName
-from keyturn.handlers.eyes import ManagedSecretsEye, NativeSecretsEye
+from keyturn.handlers.eyes import ManagedSecretsEye
 from keyturn.handlers.watching import KopfWatch
 from keyturn.handlers.witness import Witness
+from keyturn.kube.metadata_watch import MetadataWatch
 from keyturn.observability.failures import describe
 from keyturn.services.reconciling import Reconciler
 from keyturn.services.workers import Workers
@@ -33,7 +34,7 @@ class Operator:
         queue: WorkQueue,
         reconciler: Reconciler,
         managed: ManagedSecretsEye,
-        natives: NativeSecretsEye,
+        native_watches: Sequence[MetadataWatch],
         witness: Witness,
         *,
         check_store: Callable[[], Awaitable[None]],
@@ -42,7 +43,7 @@ class Operator:
         self._queue = queue
         self._reconciler = reconciler
         self._managed = managed
-        self._natives = natives
+        self._native_watches = native_watches
         self._witness = witness
         self._check_store = check_store
         self._is_replaced = is_replaced
@@ -77,7 +78,7 @@ class Operator:
         self._workers = workers
         for name, run in others.items():
             self._start(name, run())
-        for watch in [*self._natives.watches, *self._managed.watches]:
+        for watch in [*self._native_watches, *self._managed.watches]:
             self._start("watch", watch.run())
         self._start("kopf", kopf.run())
         self._start("kopf's witness", self._supervise(kopf))
@@ -106,7 +107,7 @@ class Operator:
     def is_unready(self) -> list[str]:
         """Say what keeps the operator from its work; nothing: it is ready."""
         problems = self.is_dead()
-        eyes = {"Secrets": self._natives.watches, "ManagedSecrets": self._managed.watches}
+        eyes = {"Secrets": self._native_watches, "ManagedSecrets": self._managed.watches}
         problems += [
             f"the {kind} of the cluster are not listed yet"
             for kind, watches in eyes.items()
@@ -116,7 +117,7 @@ class Operator:
 
     async def listed(self) -> None:
         """Wait until all native Secrets and ManagedSecrets have been seen once."""
-        for watch in [*self._natives.watches, *self._managed.watches]:
+        for watch in [*self._native_watches, *self._managed.watches]:
             await watch.listed.wait()
 
     def _start(self, name: str, work: Any) -> None:
@@ -126,7 +127,7 @@ class Operator:
 
     async def _work(self, workers: Workers) -> None:
         # Before the first list a Secret that was deleted meanwhile looks untouched.
-        for watch in self._natives.watches:
+        for watch in self._native_watches:
             await watch.listed.wait()
         await workers.run()
 

@@ -19,6 +19,7 @@ PAUSE = 1.0
 
 CLUSTER_NAMESPACE = "kube-system"
 AUTHOR_POLICY, ROTATOR_POLICY = "keyturn-author", "keyturn-rotators"
+WORKLOAD_POLICY = "keyturn-workloads"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 
@@ -112,6 +113,10 @@ class ClusterFacts:
         """Tell the same of a Rotator or ClusterRotator, as the apiserver gave it."""
         bound_since = await self._bindings.get(ROTATOR_POLICY)
         return bound_since is not None and _made_at(rotator) > bound_since
+
+    async def workloads_are_caged(self) -> bool:
+        """Tell whether a policy keeps this operator from more of workloads than restarts."""
+        return await self._bindings.get(WORKLOAD_POLICY) is not None
 
     async def _namespace_uid(self, name: str) -> str:
         answer = await self._kube.request("GET", f"/api/v1/namespaces/{name}", accept=METADATA)

@@ -6,6 +6,8 @@ names: also cluster-scoped objects, and some of other namespaces.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from secrets import randbelow
 from typing import NamedTuple
 
 from keyturn.domain.secret import SecretName
@@ -46,6 +48,18 @@ Follower = tuple[SecretName, str]
 """A ManagedSecret, and what for it follows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """Kinds that the operator may not watch; whoever follows one is told to look, now and then.
+
+    `interval` is in seconds; `look` is not called for news, which only a watch would have.
+    """
+
+    plurals: frozenset[str]
+    interval: float
+    look: Callable[[SecretName], None]
+
+
 def path_of(plural: str, namespace: str) -> str:
     """Give the path of all objects of a kind in a namespace, or in none.
 
@@ -63,8 +77,14 @@ class Following:
     and namespace, not one for each object; nothing of what it sees is kept.
     """
 
-    def __init__(self, kube: KubeClient, changed: Callable[[SecretName], None]) -> None:
+    def __init__(
+        self,
+        kube: KubeClient,
+        changed: Callable[[SecretName], None],
+        unwatched: Unwatched | None = None,
+    ) -> None:
         self._kube = kube
+        self._unwatched = unwatched
         self._changed = changed
         self._followed: dict[Follower, frozenset[FollowedObject]] = {}
         self._followers: dict[Place, dict[str, set[Follower]]] = {}
@@ -82,7 +102,7 @@ class Following:
         for each in objects - before:
             self._followers.setdefault(each.place, {}).setdefault(each.name, set()).add(follower)
             if each.place not in self._watches:
-                self._watches[each.place] = asyncio.create_task(self._watch(each.place))
+                self._watches[each.place] = asyncio.create_task(self._attend(each.place))
         if objects:
             self._followed[follower] = objects
         else:
@@ -105,6 +125,16 @@ class Following:
             del self._followers[place]
             self._seen.pop(place, None)
             self._watches.pop(place).cancel()
+
+    async def _attend(self, place: Place) -> None:
+        unwatched = self._unwatched
+        if unwatched is None or place.plural not in unwatched.plurals:
+            await self._watch(place)
+            return
+        while True:
+            await asyncio.sleep(unwatched.interval * (0.8 + randbelow(400) / 1000))
+            for follower, _ in {f for followers in self._at(place).values() for f in followers}:
+                unwatched.look(follower)
 
     async def _watch(self, place: Place) -> None:
         async def listed(found: list[Sighting], _: int) -> None:

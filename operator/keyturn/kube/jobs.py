@@ -37,8 +37,6 @@ SILENCE = 30.0
 
 _PAUSE = 1.0
 _TRIES = 5
-_JOBS = f"/apis/batch/v1/namespaces/{JOBS_NAMESPACE}/jobs"
-_SECRETS = f"/api/v1/namespaces/{JOBS_NAMESPACE}/secrets"
 _NEW = query(fieldManager="keyturn", fieldValidation="Strict")
 
 _FAILURES: Mapping[str, JobResult] = {
@@ -48,12 +46,20 @@ _FAILURES: Mapping[str, JobResult] = {
 
 
 class Jobs:
-    """The Jobs in keyturn-jobs, one of a secret at a time."""
+    """The Jobs in the namespace for them, one of a secret at a time."""
 
     def __init__(
-        self, kube: KubeClient, *, overtime: float = OVERTIME, silence: float = SILENCE
+        self,
+        kube: KubeClient,
+        *,
+        namespace: str = JOBS_NAMESPACE,
+        overtime: float = OVERTIME,
+        silence: float = SILENCE,
     ) -> None:
         self._kube = kube
+        self.namespace = namespace
+        self._jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+        self._secrets = f"/api/v1/namespaces/{namespace}/secrets"
         self._overtime = overtime
         self._silence = silence
 
@@ -81,7 +87,7 @@ class Jobs:
         An operator that was killed leaves them behind. What a running Job still needs stays: it is
         found again by the next try of the same step, or goes with its Job.
         """
-        path = _SECRETS + query(labelSelector=f"{MANAGED}={JOB}")
+        path = self._secrets + query(labelSelector=f"{MANAGED}={JOB}")
         found = (await self._kube.request("GET", path, accept=METADATA_LIST)).get("items") or ()
         swept = 0
         for item in found:
@@ -98,7 +104,9 @@ class Jobs:
         body = job_body(job)
         for _ in range(_TRIES):
             try:
-                made = await self._kube.request("POST", _JOBS + _NEW, body=body, accept=METADATA)
+                made = await self._kube.request(
+                    "POST", self._jobs + _NEW, body=body, accept=METADATA
+                )
                 return str(made["metadata"]["uid"])
             except AlreadyExistsError:
                 found = await self._find(job.name)
@@ -107,7 +115,7 @@ class Jobs:
             if result_of(found) is None:
                 return _same_act(job, found)
             # It ended: what it found out may be out of date by now, so the step is done anew.
-            await self._delete(f"{_JOBS}/{job.name}", str(found["metadata"]["uid"]))
+            await self._delete(f"{self._jobs}/{job.name}", str(found["metadata"]["uid"]))
         raise TargetLockedError(f"the Job {job.name} comes and goes; another operator makes it")
 
     async def _give(self, job: RotationJob, uid: str) -> None:
@@ -115,7 +123,7 @@ class Jobs:
         for _ in range(_TRIES):
             body = secret_body(job, uid)
             try:
-                await self._kube.request("POST", _SECRETS + _NEW, body=body, accept=METADATA)
+                await self._kube.request("POST", self._secrets + _NEW, body=body, accept=METADATA)
             except AlreadyExistsError:
                 if await self._is_given(job.name, uid):
                     return
@@ -128,7 +136,7 @@ class Jobs:
 
     async def _is_given(self, name: str, uid: str) -> bool:
         try:
-            secret = await self._kube.request("GET", f"{_SECRETS}/{name}", accept=METADATA)
+            secret = await self._kube.request("GET", f"{self._secrets}/{name}", accept=METADATA)
         except ObjectNotFoundError:
             return False
         return any(o["uid"] == uid for o in secret["metadata"].get("ownerReferences") or ())
@@ -147,7 +155,7 @@ class Jobs:
             await asyncio.sleep(_PAUSE)
 
     async def _watch(self, name: str, uid: str, version: str) -> JobResult | None:
-        path = _JOBS + query(
+        path = self._jobs + query(
             watch="true", fieldSelector=f"metadata.name={name}", resourceVersion=version
         )
         async with self._kube.stream(path, accept="application/json") as lines:
@@ -169,14 +177,14 @@ class Jobs:
 
     async def _find(self, name: str) -> Json | None:
         try:
-            return await self._kube.request("GET", f"{_JOBS}/{name}")
+            return await self._kube.request("GET", f"{self._jobs}/{name}")
         except ObjectNotFoundError:
             return None
 
     async def _take_back(self, name: str) -> None:
         """Delete the Secret; where that fails it goes with its Job, or by the next sweep."""
         try:
-            await self._delete(f"{_SECRETS}/{name}")
+            await self._delete(f"{self._secrets}/{name}")
         except KeyturnError as error:
             logger.warning("the Secret %s of a Job is not deleted yet: %s", name, error.message)
 

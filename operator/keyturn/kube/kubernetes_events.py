@@ -1,11 +1,13 @@
 """Kubernetes Events with fixed texts: nothing that a driver or a user wrote gets into one."""
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+from keyturn.domain.consumers import Workload
 from keyturn.domain.errors import KeyturnError
 from keyturn.domain.rotation_event import EventKind, RotationEvent
 from keyturn.domain.secret import SecretName
@@ -30,6 +32,18 @@ class Notice(Enum):
         "Warning",
         "SecretSyncedError",
         "The secret is not in sync; see the condition Ready.",
+    )
+
+
+class RestartEvent(Enum):
+    """What is told of a restart: the type, the reason and the text, with names and a number."""
+
+    TRIGGERED = ("Normal", "RolloutRestartTriggered", "{workload} is restarted for version {mark}.")
+    FAILED = (
+        "Warning",
+        "RolloutRestartFailed",
+        "{workload} could not be restarted for version {mark}; it is tried again. See the condition"
+        " ConsumersUpToDate.",
     )
 
 
@@ -67,6 +81,26 @@ class KubernetesEvents:
         except (AlreadyExistsError, ObjectNotFoundError):
             # Posted before a crash, or its namespace is gone.
             logger.debug("event %s about %s needs no delivery", event.kind, event.name)
+
+    async def post_restart(
+        self, name: SecretName, uid: str, event: RestartEvent, *, workload: Workload, mark: str
+    ) -> None:
+        """Post an event of a restart, once for each version of a ManagedSecret and workload.
+
+        A failure is logged and forgotten.
+        """
+        kind, reason, text = event.value
+        told = text.format(workload=workload.ref, mark=mark)
+        body = self._body(name, uid, datetime.now(UTC), (kind, reason, told))
+        parts = "\n".join((reason, uid, workload.uid, mark))
+        digest = hashlib.sha256(parts.encode()).hexdigest()[:16]
+        body["metadata"]["name"] = f"{_beginning(name)}-{digest}"
+        try:
+            await self._create(name, body)
+        except AlreadyExistsError:
+            logger.debug("event %s about %s was posted before", reason, name)
+        except KeyturnError as error:
+            logger.info("event %s about %s is lost: %s", reason, name, error.code)
 
     def _body(
         self, name: SecretName, uid: str, time: datetime, told: tuple[str, str, str]
@@ -107,4 +141,9 @@ _ROTATION_TEXTS: Mapping[EventKind, tuple[str, str]] = {
     EventKind.SUCCEEDED: ("Normal", "Rotation succeeded; version {version} is Current."),
     EventKind.FAILED: ("Warning", "Rotation failed at {step} with {code}; it is tried again."),
     EventKind.ABANDONED: ("Warning", "Rotation to version {version} was given up."),
+    EventKind.ROLLED_BACK: (
+        "Warning",
+        "A workload did not become healthy; version {version} has the values of the version before,"
+        " and rotation stands still. See the condition Rotated.",
+    ),
 }

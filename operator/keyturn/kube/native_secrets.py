@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from keyturn.kube.client import APPLY_PATCH, MERGE_PATCH, Json, KubeClient, query
 from keyturn.kube.metadata_watch import METADATA, Sighting
+
+_A_SECOND = timedelta(seconds=1)
+"""The apiserver's times have no fractions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +20,23 @@ class Written:
     resource_version: int
 
 
-def _path(namespace: str, name: str = "") -> str:
+def path_to(namespace: str, name: str = "") -> str:
+    """Give the path of a native Secret, or of all of a namespace."""
     return f"/api/v1/namespaces/{namespace}/secrets" + (f"/{name}" if name else "")
+
+
+def data_since(actual: Json) -> datetime | None:
+    """Tell from when a native Secret surely has its data; None if nothing says.
+
+    That is when the last of those who manage some of its data wrote anything of it.
+    """
+    entries = actual["metadata"].get("managedFields") or ()
+    times = [
+        datetime.fromisoformat(entry["time"])
+        for entry in entries
+        if entry.get("time") and "f:data" in (entry.get("fieldsV1") or ())
+    ]
+    return max(times) + _A_SECOND if times else None
 
 
 def field_manager(secret_id: object) -> str:
@@ -32,12 +51,12 @@ class NativeSecrets:
 
     async def metadata(self, namespace: str, name: str) -> Sighting:
         """Raises: ObjectNotFoundError."""
-        answer = await self._kube.request("GET", _path(namespace, name), accept=METADATA)
+        answer = await self._kube.request("GET", path_to(namespace, name), accept=METADATA)
         return Sighting.of(answer)
 
     async def get(self, namespace: str, name: str) -> Json:
         """Read one with its data. Raises: ObjectNotFoundError."""
-        return await self._kube.request("GET", _path(namespace, name))
+        return await self._kube.request("GET", path_to(namespace, name))
 
     async def create(self, namespace: str, body: bytearray, *, manager: str) -> Written:
         """Create it if it is absent; server-side apply could not tell the difference.
@@ -45,7 +64,7 @@ class NativeSecrets:
         Raises:
             AlreadyExistsError: there is one of that name.
         """
-        path = _path(namespace) + query(fieldManager=manager, fieldValidation="Strict")
+        path = path_to(namespace) + query(fieldManager=manager, fieldValidation="Strict")
         return _written(await self._kube.request("POST", path, body=body, accept=METADATA))
 
     async def apply(
@@ -62,7 +81,7 @@ class NativeSecrets:
         metadata = actual["metadata"]
         if any(_was_created_by(entry, manager) for entry in metadata.get("managedFields") or ()):
             await self._hand_over(metadata, manager, labels)
-        path = _path(metadata["namespace"], metadata["name"]) + query(
+        path = path_to(metadata["namespace"], metadata["name"]) + query(
             fieldManager=manager, force="true", fieldValidation="Strict"
         )
         answer = await self._kube.request(
@@ -90,7 +109,7 @@ class NativeSecrets:
                 "managedFields": handed,
             }
         }
-        path = _path(metadata["namespace"], metadata["name"]) + query(fieldManager="keyturn")
+        path = path_to(metadata["namespace"], metadata["name"]) + query(fieldManager="keyturn")
         await self._kube.request(
             "PATCH", path, body=patch, content_type=MERGE_PATCH, accept=METADATA
         )
@@ -105,7 +124,7 @@ class NativeSecrets:
         preconditions = {"uid": written.uid, "resourceVersion": str(written.resource_version)}
         await self._kube.request(
             "DELETE",
-            _path(namespace, name),
+            path_to(namespace, name),
             body={"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions},
         )
 

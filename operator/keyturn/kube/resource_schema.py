@@ -110,6 +110,13 @@ class RotatorRef(Model):
     name: ObjectName
 
 
+class Overlap(Model):
+    """How long the previous credential stays valid."""
+
+    until: Literal["Time", "ConsumersMoved"] = "Time"
+    max: str
+
+
 class Rotation(Model):
     """When and how new versions are made without a change of the specification."""
 
@@ -122,8 +129,35 @@ class Rotation(Model):
     rotator_ref: RotatorRef | None = None
     strategy: Literal["Regenerate", "SingleUser", "AlternatingUsers"] | None = None
     keys: Annotated[dict[RotatorValue, Key], Field(max_length=16)] = {}
-    overlap: str | None = None
+    overlap: Overlap | None = None
     max_failures: Annotated[int, Field(ge=1, le=100)] = DEFAULT_MAX_FAILURES
+
+
+class ConsumersWindow(Model):
+    """When consumers may be restarted or reloaded."""
+
+    schedule: str
+    duration: str
+    time_zone: str | None = None
+
+
+class Reload(Model):
+    """The HTTP call that makes consumers read the Secret anew."""
+
+    url: Annotated[str, StringConstraints(max_length=1024)]
+    method: Literal["GET", "POST", "PUT"] = "POST"
+    delay: str | None = None
+
+
+class Consumers(Model):
+    """What is done for those that use the targets."""
+
+    action: Literal["None", "Restart", "Reload"]
+    coalesce: str | None = None
+    progress_deadline: str | None = None
+    on_failure: Literal["Rollback", "Report"] = "Report"
+    window: ConsumersWindow | None = None
+    reload: Reload | None = None
 
 
 class Spec(Model):
@@ -138,6 +172,7 @@ class Spec(Model):
     revision_history_limit: Annotated[int, Field(ge=1, le=100)] = DEFAULT_HISTORY_LIMIT
     targets: Annotated[list[Target], Field(max_length=8)] = []
     rotation: Rotation | None = None
+    consumers: Consumers | None = None
 
 
 class Metadata(Model):

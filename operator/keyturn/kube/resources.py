@@ -14,10 +14,10 @@ from keyturn.domain import managed_secret as domain
 from keyturn.domain.duration import parse_duration
 from keyturn.domain.errors import InvalidError, InvalidSpecError, UnknownFormatError
 from keyturn.domain.recovery import ReclaimPolicy, Retention
-from keyturn.domain.rotator import JOBS_NAMESPACE
 from keyturn.domain.secret import SecretName
 from keyturn.domain.stage import Stage
 from keyturn.kube import resource_schema as schema
+from keyturn.kube.consumers_spec import consumers_of
 from keyturn.kube.resource_checks import check, invalid
 from keyturn.kube.rotations import rotation_of
 from keyturn.kube.validation import validated
@@ -37,7 +37,10 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def parse(
-    body: Mapping[str, Any], *, outputs_of: OutputsOf, operator_namespace: str = "keyturn-system"
+    body: Mapping[str, Any],
+    *,
+    outputs_of: OutputsOf,
+    own_namespaces: frozenset[str] = domain.OWN_NAMESPACES,
 ) -> domain.ManagedSecret:
     """Parse a ManagedSecret as the apiserver gives it.
 
@@ -47,7 +50,7 @@ def parse(
     """
     resource = validated(schema.Resource, body)
     metadata = resource.metadata
-    if metadata.namespace in (operator_namespace, JOBS_NAMESPACE):
+    if metadata.namespace in own_namespaces:
         raise invalid("metadata.namespace", "is the operator's own; use another namespace")
     if metadata.namespace in domain.CLUSTER_NAMESPACES:
         raise invalid("metadata.namespace", "is the cluster's own; use another namespace")
@@ -60,7 +63,7 @@ def parse(
         annotations=metadata.annotations,
         status=resource.status,
         deleting=metadata.deletion_timestamp is not None,
-        spec=_spec(resource.spec, outputs_of),
+        spec=_spec(resource.spec, metadata.namespace, outputs_of),
     )
     check(parsed)
     return parsed
@@ -105,7 +108,7 @@ def from_manifest(manifest: bytes) -> dict[str, Any]:
     return body
 
 
-def _spec(spec: schema.Spec, outputs_of: OutputsOf) -> domain.ManagedSecretSpec:
+def _spec(spec: schema.Spec, namespace: str, outputs_of: OutputsOf) -> domain.ManagedSecretSpec:
     data = _data(spec.data, outputs_of)
     return domain.ManagedSecretSpec(
         data=data,
@@ -116,6 +119,7 @@ def _spec(spec: schema.Spec, outputs_of: OutputsOf) -> domain.ManagedSecretSpec:
         history_limit=spec.revision_history_limit,
         targets=tuple(_target(target) for target in spec.targets),
         rotation=None if spec.rotation is None else rotation_of(spec.rotation, data),
+        consumers=None if spec.consumers is None else consumers_of(spec.consumers, namespace),
     )
 
 

@@ -2,31 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
 
-from keyturn.domain.duration import format_duration, parse_duration
-from keyturn.domain.errors import InvalidError, InvalidSpecError
+from keyturn.domain.duration import format_duration
 from keyturn.domain.managed_secret import DataKey, Generate
-from keyturn.domain.rotation import RotationSpec, RotatorRef, Strategy, Timing
-from keyturn.domain.schedule import LONGEST_INTERVAL, SHORTEST_SPACING, schedule_of
-from keyturn.domain.schedule_zone import zone_of
+from keyturn.domain.rotation import Overlap, RotationSpec, RotatorRef, Strategy, Timing, Until
+from keyturn.domain.schedule import LONGEST_INTERVAL, SHORTEST_SPACING
 from keyturn.kube import resource_schema as schema
 from keyturn.kube.resource_checks import invalid
+from keyturn.kube.times import Bounds, bounded, scheduled
 
 _FIELD = "spec.rotation"
 
 
-class _Bounds(NamedTuple):
-    """The shortest and the longest that a duration may be."""
-
-    least: timedelta
-    most: timedelta
-
-
-_INTERVAL = _Bounds(SHORTEST_SPACING, LONGEST_INTERVAL)
-_WINDOW = _Bounds(timedelta(minutes=5), timedelta(days=30))
-_JITTER = _Bounds(timedelta(0), timedelta(days=1))
-_OVERLAP = _Bounds(timedelta(0), timedelta(days=365))
+_INTERVAL = Bounds(SHORTEST_SPACING, LONGEST_INTERVAL)
+_WINDOW = Bounds(timedelta(minutes=5), timedelta(days=30))
+_JITTER = Bounds(timedelta(0), timedelta(days=1))
+_OVERLAP = Bounds(timedelta(0), timedelta(days=365))
 
 
 def rotation_of(written: schema.Rotation, data: Sequence[DataKey]) -> RotationSpec:
@@ -53,7 +44,7 @@ def rotation_of(written: schema.Rotation, data: Sequence[DataKey]) -> RotationSp
         rotator=None if reference is None else RotatorRef(reference.kind, reference.name),
         keys=tuple(sorted(written.keys.items())),
         suspend=written.suspend,
-        overlap=_duration("overlap", written.overlap, _OVERLAP),
+        overlap=_overlap(written.overlap),
         max_failures=written.max_failures,
     )
 
@@ -92,14 +83,7 @@ def _timing(written: schema.Rotation) -> Timing:
 
 
 def _check_timing(timing: Timing) -> None:
-    try:
-        zone_of(timing.time_zone)
-    except InvalidError as error:
-        raise InvalidSpecError(f"{_FIELD}.timeZone {error}") from error
-    try:
-        schedule = schedule_of(timing)
-    except InvalidError as error:
-        raise InvalidSpecError(f"{_FIELD}.schedule {error}") from error
+    schedule = scheduled(_FIELD, timing)
     for most, what in (
         (timing.window, "the window"),
         (None if schedule is None else schedule.spacing, "the time between two rotations"),
@@ -111,15 +95,11 @@ def _check_timing(timing: Timing) -> None:
             )
 
 
-def _duration(name: str, text: str | None, bounds: _Bounds) -> timedelta | None:
-    if text is None:
+def _duration(name: str, text: str | None, bounds: Bounds) -> timedelta | None:
+    return None if text is None else bounded(f"{_FIELD}.{name}", text, bounds)
+
+
+def _overlap(written: schema.Overlap | None) -> Overlap | None:
+    if written is None:
         return None
-    field = f"{_FIELD}.{name}"
-    try:
-        duration = parse_duration(text)
-    except InvalidError as error:
-        raise InvalidSpecError(f"{field} {error}") from error
-    if not bounds.least <= duration <= bounds.most:
-        least, most = (format_duration(bound) for bound in bounds)
-        raise invalid(field, f"is out of bounds; write {least} to {most}")
-    return duration
+    return Overlap(bounded(f"{_FIELD}.overlap.max", written.max, _OVERLAP), Until(written.until))

@@ -17,7 +17,6 @@ from keyturn.domain.rotator import (
     CLUSTER_KIND,
     DEFAULT_MAX_CONCURRENT,
     DEFAULT_TIMEOUT,
-    JOBS_NAMESPACE,
     AdminKind,
     AdminRef,
     AuthorityKind,
@@ -35,7 +34,11 @@ _SHORTEST, _LONGEST = parse_duration("1s"), parse_duration("60s")
 
 
 def parse(
-    body: Mapping[str, Any], ref: RotatorRef, *, author_checked: bool, operator_namespace: str
+    body: Mapping[str, Any],
+    ref: RotatorRef,
+    *,
+    author_checked: bool,
+    own_namespaces: frozenset[str],
 ) -> RotatorSettings:
     """Parse a Rotator or ClusterRotator as the apiserver gives it.
 
@@ -45,7 +48,7 @@ def parse(
     """
     try:
         resource = validated(schema.Resource, body)
-        scope = _Scope.of(ref, resource, operator_namespace)
+        scope = _Scope.of(ref, resource, own_namespaces)
         return _settings(resource, ref, scope, author_checked=author_checked)
     except InvalidSpecError as error:
         # It is read in the status of a ManagedSecret, which has a spec of its own.
@@ -59,9 +62,11 @@ class _Scope(NamedTuple):
     closed: frozenset[str]
 
     @classmethod
-    def of(cls, ref: RotatorRef, resource: schema.Resource, operator_namespace: str) -> "_Scope":
+    def of(
+        cls, ref: RotatorRef, resource: schema.Resource, own_namespaces: frozenset[str]
+    ) -> "_Scope":
         own = "" if ref.kind == CLUSTER_KIND else resource.metadata.namespace
-        return cls(own, CLUSTER_NAMESPACES | {operator_namespace, JOBS_NAMESPACE})
+        return cls(own, CLUSTER_NAMESPACES | own_namespaces)
 
     def namespace(self, written: str | None, field: str) -> str:
         """Tell the namespace of an object that the rotator names."""

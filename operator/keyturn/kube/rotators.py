@@ -29,6 +29,7 @@ from keyturn.kube.client import JSON, Json, KubeClient
 from keyturn.kube.errors import KindNotFoundError, ObjectNotFoundError
 from keyturn.kube.following import FollowedObject, path_of
 from keyturn.kube.metadata_watch import METADATA
+from keyturn.kube.missing_rights import name_the_role
 from keyturn.kube.rotator_resources import parse
 from keyturn.kube.sources import ALLOW, decoded, is_allowed
 
@@ -88,12 +89,12 @@ class Rotators:
         *,
         author_checked: Callable[[SecretName], Awaitable[bool]],
         rotator_author_checked: Callable[[Json], Awaitable[bool]],
-        operator_namespace: str,
+        own_namespaces: frozenset[str],
     ) -> None:
         self._kube = kube
         self._author_checked = author_checked
         self._rotator_author_checked = rotator_author_checked
-        self._operator_namespace = operator_namespace
+        self._own_namespaces = own_namespaces
 
     async def read(self, resource: SecretName, ref: RotatorRef) -> RotatorSettings:
         """Read the rotator that a ManagedSecret names.
@@ -109,7 +110,7 @@ class Rotators:
             body,
             ref,
             author_checked=await self._rotator_author_checked(body),
-            operator_namespace=self._operator_namespace,
+            own_namespaces=self._own_namespaces,
         )
         if not allows_namespace(settings, resource.namespace):
             raise DeniedError(
@@ -173,6 +174,8 @@ class Rotators:
             ) from error
         except ObjectNotFoundError as error:
             raise SourceNotFoundError(f"the {kind} {name!r} does not exist{where}") from error
+        except DeniedError as error:
+            raise name_the_role(error, namespace, name) from error
 
 
 def _check_jobs(settings: RotatorSettings) -> None:

@@ -11,6 +11,7 @@ from keyturn.domain.payload import SecretValue
 from keyturn.domain.secret import SecretName
 from keyturn.kube.client import Json, KubeClient
 from keyturn.kube.errors import ObjectNotFoundError
+from keyturn.kube.missing_rights import name_the_role
 from keyturn.kube.resource_schema import OBJECT_NAME
 
 ALLOW = "keyturn.dev/allow"
@@ -39,11 +40,11 @@ class Sources:
         kube: KubeClient,
         *,
         author_checked: Callable[[SecretName], Awaitable[bool]],
-        operator_namespace: str,
+        own_namespaces: frozenset[str],
     ) -> None:
         self._kube = kube
         self._author_checked = author_checked
-        self._operator_namespace = operator_namespace
+        self._own_namespaces = own_namespaces
 
     async def read(self, resource: SecretName, source: ConfigMapKey | SecretKey) -> SecretValue:
         """Read one value.
@@ -72,7 +73,7 @@ class Sources:
             SourceNotFoundError: there is none of that name.
             DeniedError: it may not be read for this resource.
         """
-        if name in RESERVED_NAMES or resource.namespace == self._operator_namespace:
+        if name in RESERVED_NAMES or resource.namespace in self._own_namespaces:
             raise DeniedError(f"the Secret {name!r} is Keyturn's own and cannot be a source")
         # A generator of another package may ask for anything, as for the path of another namespace.
         if not _OBJECT_NAME.fullmatch(name):
@@ -97,6 +98,8 @@ class Sources:
         except ObjectNotFoundError as error:
             kind = "Secret" if plural == "secrets" else "ConfigMap"
             raise SourceNotFoundError(f"the {kind} {name!r} does not exist") from error
+        except DeniedError as error:
+            raise name_the_role(error, namespace, name) from error
 
 
 def decoded(data: Mapping[str, str] | None) -> dict[str, SecretValue]:

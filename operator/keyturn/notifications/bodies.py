@@ -148,4 +148,5 @@ _TYPES: Mapping[EventKind, str] = {
     EventKind.SUCCEEDED: "dev.keyturn.rotation.succeeded.v1",
     EventKind.FAILED: "dev.keyturn.rotation.failed.v1",
     EventKind.ABANDONED: "dev.keyturn.rotation.abandoned.v1",
+    EventKind.ROLLED_BACK: "dev.keyturn.rotation.rolledback.v1",
 }

@@ -2,10 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -26,18 +26,24 @@ _CLOSING, _GLANCE = 2.0, 0.005
 _AddressInfo = tuple[int, int, int, str, tuple[object, ...]]
 
 
+def _nothing(_: IPv4Address | IPv6Address) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """What a client may call.
 
     `plain` allows http beside https. `authority` are the certificates (PEM) that the server's
-    must chain to; empty: those of the system. `timeout` is in seconds, for a whole call.
+    must chain to; empty: those of the system. `timeout` is in seconds, for a whole call. `refuse`
+    says why an address is not called although all else would allow it; empty if it may be.
     """
 
     allow_private: bool = False
     plain: bool = False
     authority: bytes = b""
     timeout: float = 10.0
+    refuse: Callable[[IPv4Address | IPv6Address], str] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,9 @@ async def open_client(
         # before the kernel is asked for this very address: a name that answers differently the
         # next time, and a literal that never was a name, are checked like all others.
         family, kind, protocol, _, place = info
-        if why := objection(ip_address(str(place[0])), allow_private=reach.allow_private):
+        address = ip_address(str(place[0]))
+        why = objection(address, allow_private=reach.allow_private) or reach.refuse(address)
+        if why:
             raise TargetUnavailableError(f"the address that the target's name stands for {why}")
         sockets.append(socket.socket(family, kind, protocol))
         return sockets[-1]

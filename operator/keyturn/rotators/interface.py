@@ -57,6 +57,10 @@ class Traits:
 class JobRunner(Protocol):
     """Runs a Kubernetes Job for one step of a rotation."""
 
+    @property
+    def namespace(self) -> str:
+        """Where the Jobs are, for whoever wants to look at one."""
+
     async def run(self, job: RotationJob) -> JobResult:
         """Run it to its end; one that runs already for the same act is waited for instead.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from keyturn.domain.errors import StoreRollbackError
+from keyturn.domain.errors import StoreRollbackError, TargetOwnedByOtherError
 from keyturn.domain.managed_secret import (
     AdoptionPolicy,
     CreationPolicy,
@@ -74,9 +74,12 @@ class Importing:
             StoreRollbackError: a target shows a version that the store does not hold.
         """
         for target in resource.effective_targets:
-            decision = await self._targets.decide(
-                resource, secret, target, await view.get(target.name)
-            )
+            try:
+                actual = await view.get(target.name)
+            except TargetOwnedByOtherError:
+                # It cannot even be read, so it shows no version of ours.
+                continue
+            decision = await self._targets.decide(resource, secret, target, actual)
             if decision.reason is RefusalReason.STORE_ROLLBACK:
                 raise refusal(decision)
 

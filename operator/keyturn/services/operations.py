@@ -26,8 +26,9 @@ from keyturn.services.generating import Generating
 from keyturn.services.lifecycle import Lifecycle
 from keyturn.services.next_version import Fingerprint, Plan
 from keyturn.services.rotation.deciding import next_rotation
+from keyturn.services.rotation.gating import is_under_way
 from keyturn.services.rotation.pending import Wanted
-from keyturn.services.rotation.rotations import Rotations, is_under_way
+from keyturn.services.rotation.rotations import Rotations
 from keyturn.services.versions import Versions
 from keyturn.store.interface import SecretStore
 from keyturn.store.journal import Journal
@@ -55,11 +56,15 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """How a secret is rotated, what became of its rotations, and when the next one is due."""
+    """How a secret is rotated, what became of its rotations, and when the next one is due.
+
+    `waiting` says whom the previous credential stays valid for, as far as this process has looked.
+    """
 
     spec: RotationSpec
     journal: Journal
     next_time: datetime | None
+    waiting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,17 +228,20 @@ class Operations:
         entries = self._resource_of(secret).spec.data
         return [e.key for e in entries if isinstance(e.source, Input) and e.key not in stood]
 
-    async def rollback(self, name: SecretName, number: int, *, by: str) -> Changed:
+    async def rollback(
+        self, name: SecretName, number: int, *, by: str, force: bool = False
+    ) -> Changed:
         """Make an older version Current again; the one that was Current becomes Previous.
 
         With a rotator its values become a new version, which is set and tested in the target
-        before it is Current; that goes on after this returns.
+        before it is Current; that goes on after this returns. `force` is as for `rotate`.
 
         Raises:
             SecretNotFoundError, VersionNotFoundError: there is none.
             DecryptionFailedError: that version does not open, so it must not become Current.
             InvalidSpecError: the target could not be brought back to that version.
             ConflictError: a rotation is under way.
+            RetireBlockedByConsumersError: as for `rotate`.
         """
         secret = await self.find(name)
         older = secret.version(number)
@@ -247,25 +255,32 @@ class Operations:
                     f"version {number} of {name} has no {missing[0]}; only whole versions can be "
                     "set in the target"
                 )
-            return await self._begin(secret, Wanted(Cause.ROLLBACK, by, back_to=number))
+            wanted = Wanted(Cause.ROLLBACK, by, back_to=number)
+            return await self._begin(secret, wanted, force=force)
         moved = await self._store.promote(secret.id, number, expected=secret.stages.current)
         self._changed(name)
         return Changed(moved)
 
-    async def rotate(self, name: SecretName, *, by: str, token: str) -> Rotation | None:
+    async def rotate(
+        self, name: SecretName, *, by: str, token: str, force: bool = False
+    ) -> Rotation | None:
         """Begin a rotation now; None if this token has begun one already. It goes on by itself.
+
+        With `force` also where it ends the credential that consumers still hold.
 
         Raises:
             SecretNotFoundError: there is none.
             SecretDeletedError: it is deleted; restore it first.
             InvalidSpecError: it is not rotated.
             ConflictError: a rotation is under way.
+            RetireBlockedByConsumersError: consumers hold the credential that would end.
         """
         secret = await self.find(name)
         _require_live(secret)
         if token and any(token == done.token for done in (await self.journal(name)).rotations):
             return None
-        return (await self._begin(secret, Wanted(Cause.REQUEST, by, token))).rotation
+        wanted = Wanted(Cause.REQUEST, by, token)
+        return (await self._begin(secret, wanted, force=force)).rotation
 
     async def rotated(self, namespace: str | None = None) -> Rotated:
         """List the resources of the live secrets that are rotated, by name."""
@@ -301,10 +316,12 @@ class Operations:
             due = next_rotation(rotation, secret, journal, self._clock())
         except InvalidError:
             return None
-        return Outlook(rotation, journal, due if secret.deleted_at is None else None)
+        waiting = self._rotations.waits_for(secret.name) if self._rotations is not None else ""
+        return Outlook(rotation, journal, due if secret.deleted_at is None else None, waiting)
 
-    async def _begin(self, secret: Secret, wanted: Wanted) -> Changed:
-        rotation = await self._engine().begin(self._resource_of(secret), secret, wanted)
+    async def _begin(self, secret: Secret, wanted: Wanted, *, force: bool = False) -> Changed:
+        resource = self._resource_of(secret)
+        rotation = await self._engine().begin(resource, secret, wanted, force=force)
         return Changed(await self._store.get(secret.id), rotation)
 
     def _engine(self) -> Rotations:

@@ -8,6 +8,7 @@ from keyturn.domain.errors import (
     DeniedError,
     KeyturnError,
     RaceError,
+    TargetOwnedByOtherError,
     UnavailableError,
 )
 from keyturn.domain.managed_secret import CreationPolicy, ManagedSecret, Target
@@ -16,6 +17,7 @@ from keyturn.kube.errors import ObjectNotFoundError
 from keyturn.kube.kubernetes_events import Notice
 from keyturn.kube.native_secrets import NativeSecrets, Written, field_manager
 from keyturn.projection.existing import ExistingNativeSecret
+from keyturn.services.clock import Clock
 from keyturn.services.sightings import Sightings
 from keyturn.services.status import TargetReport
 from keyturn.services.target_writing import Outcome, TargetWriter, unsynced
@@ -44,12 +46,14 @@ class Projecting:
         targets: Targets,
         writer: TargetWriter,
         sightings: Sightings,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._natives = natives
         self._targets = targets
         self._writer = writer
         self._sightings = sightings
+        self._clock = clock
 
     def view(self, namespace: str) -> NativeView:
         return NativeView(self._natives, self._sightings, namespace)
@@ -119,9 +123,9 @@ class Projecting:
                 # Remembered, so that the next reconcile tries again.
                 logger.info("%s leaves %s as it is: %s", secret.name, left.native_name, error)
                 continue
-            except ObjectNotFoundError:
+            except (ObjectNotFoundError, TargetOwnedByOtherError):
                 logger.debug("%s has gone by itself", left.native_name)
-            await self._store.forget_projection(secret.id, left.native_name)
+            await self._store.forget_projection(secret.id, left.native_name, now=self._clock())
 
     async def _release_one(self, secret: Secret, left: Projected) -> None:
         namespace, manager = secret.name.namespace, field_manager(secret.id)

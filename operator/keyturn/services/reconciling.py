@@ -19,6 +19,7 @@ from keyturn.kube.managed_secrets import ManagedSecrets
 from keyturn.kube.resources import parse
 from keyturn.observability import failpoints
 from keyturn.services.clock import Clock
+from keyturn.services.consumers.following import FollowedConsumers
 from keyturn.services.generating import Generating
 from keyturn.services.lifecycle import Lifecycle
 from keyturn.services.projecting import Projecting
@@ -43,9 +44,10 @@ class Reconciler:
         projecting: Projecting,
         generating: Generating,
         *,
+        consumers: FollowedConsumers,
         events: KubernetesEvents,
         clock: Clock,
-        operator_namespace: str,
+        own_namespaces: frozenset[str],
     ) -> None:
         self._resources = resources
         self._lifecycle = lifecycle
@@ -53,9 +55,10 @@ class Reconciler:
         self._sourcing = sourcing
         self._projecting = projecting
         self._generating = generating
+        self._consumers = consumers
         self._events = events
         self._clock = clock
-        self._operator_namespace = operator_namespace
+        self._own_namespaces = own_namespaces
         self._written: dict[SecretName, tuple[int, int]] = {}
 
     def is_echo(self, name: SecretName, body: Mapping[str, Any]) -> bool:
@@ -99,7 +102,7 @@ class Reconciler:
             resource = parse(
                 body,
                 outputs_of=self._generating.outputs_of,
-                operator_namespace=self._operator_namespace,
+                own_namespaces=self._own_namespaces,
             )
         except InvalidError as error:
             await self._report(name, body, Report(generation, error=error))
@@ -146,6 +149,7 @@ class Reconciler:
             projected.targets,
             error or projected.error,
             rotation_report(resource, look),
+            await self._consumers.report(resource, secret, look.unwell),
         )
 
     async def _gone(self, name: SecretName) -> None:
@@ -153,6 +157,7 @@ class Reconciler:
         self._projecting.forget(name)
         self._sourcing.forget(name)
         self._rotations.forget(name)
+        self._consumers.forget(name)
         self._written.pop(name, None)
 
     async def _report(self, name: SecretName, body: Mapping[str, Any], report: Report) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 from keyturn.domain.errors import DecryptionFailedError, KeyturnError
 from keyturn.domain.secret import Secret
 from keyturn.services.clock import timestamp
+from keyturn.services.consumers.reporting import CONDITION as MOVED
+from keyturn.services.consumers.reporting import ConsumersReport
 from keyturn.services.rotation.reporting import CONDITION, RotationReport
 
 SYNCED = "SecretSynced"
@@ -26,6 +28,7 @@ FIELDS = (
     "rotations",
     "history",
     "targets",
+    "consumers",
     "conditions",
 )
 
@@ -51,6 +54,7 @@ class Report:
     targets: Sequence[TargetReport] = ()
     error: KeyturnError | None = None
     rotation: RotationReport | None = None
+    consumers: ConsumersReport | None = None
 
 
 def reason_of(error: KeyturnError) -> str:
@@ -66,6 +70,9 @@ def status_of(report: Report, old: Mapping[str, Any], now: datetime) -> dict[str
     if report.rotation is not None:
         status.update(report.rotation.fields)
     status["targets"] = [_target(target) for target in report.targets]
+    consumers = _consumers(report, old)
+    if consumers is not None:
+        status["consumers"] = consumers
     status["conditions"] = _conditions(report, old.get("conditions") or [], now)
     return status
 
@@ -111,9 +118,7 @@ def _conditions(
         wanted.append(("Drifted", "True", "SecretDataDrift", _drift_message(drifted)))
     elif "Drifted" in stood:
         wanted.append(("Drifted", "False", SYNCED, "Every target says what its version says."))
-    rotated = _rotated(report, stood)
-    if rotated is not None:
-        wanted.append(rotated)
+    wanted += filter(None, (_rotated(report, stood), _consumers_moved(report, stood)))
     return [_condition(c, stood.get(c[0]), report.generation, now) for c in wanted]
 
 
@@ -127,6 +132,23 @@ def _rotated(
         return None if old is None else (CONDITION, old["status"], old["reason"], old["message"])
     status, reason, message = told
     return (CONDITION, status, reason, message[:MESSAGE_LIMIT])
+
+
+def _consumers(report: Report, old: Mapping[str, Any]) -> Any:
+    if report.consumers is not None:
+        return report.consumers.fields
+    # A reconcile that failed did not look; one that did not look is not asked for it any more.
+    return None if report.error is None else old.get("consumers")
+
+
+def _consumers_moved(
+    report: Report, stood: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, str, str, str] | None:
+    if report.consumers is None:
+        old = None if report.error is None else stood.get(MOVED)
+        return None if old is None else (MOVED, old["status"], old["reason"], old["message"])
+    status, reason, message = report.consumers.condition
+    return (MOVED, status, reason, message[:MESSAGE_LIMIT])
 
 
 def _ready(report: Report) -> tuple[str, str, str, str]:

@@ -12,12 +12,13 @@ from keyturn.domain.secret import Projected, Secret, SecretName
 from keyturn.domain.stage import Stage
 from keyturn.kube.client import Json
 from keyturn.kube.kubernetes_events import Notice
-from keyturn.kube.native_secrets import NativeSecrets, Written, field_manager
+from keyturn.kube.native_secrets import NativeSecrets, Written, data_since, field_manager
 from keyturn.projection.desired import DesiredNativeSecret, desired_native_secret
 from keyturn.projection.drift import Drift, DriftReason, find_drift, fingerprint
 from keyturn.projection.existing import ExistingNativeSecret
 from keyturn.projection.native_body import native_body
 from keyturn.projection.ownership import Action
+from keyturn.services.clock import Clock
 from keyturn.services.importing import Importing
 from keyturn.services.sightings import Place, Seen, Sightings
 from keyturn.services.status import TargetReport
@@ -26,6 +27,8 @@ from keyturn.services.versions import Versions
 from keyturn.store.interface import SecretStore
 
 IMPORTS = (Action.IMPORT, Action.IMPORT_LOST_STORE)
+
+_CONTENT = frozenset({DriftReason.DATA_CHANGED, DriftReason.KEY_MISSING, DriftReason.KEY_LEFT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class TargetWriter:
         sightings: Sightings,
         keys: RootKeys,
         touched: Callable[[SecretName], None],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._versions = versions
@@ -86,6 +90,7 @@ class TargetWriter:
         self._sightings = sightings
         self._keys = keys
         self._touched = touched
+        self._clock = clock
 
     def payloads(self) -> Payloads:
         return Payloads(self._versions)
@@ -148,8 +153,9 @@ class TargetWriter:
             return await self._create(work)
         if drifts and work.is_somebody_elses_change:
             return await self._mend(work, work.actual, drifts)
+        same_data = _CONTENT.isdisjoint(drift.reason for drift in drifts)
         if drifts:
-            await self._apply(work, work.actual)
+            await self._apply(work, work.actual, same_data=same_data)
         else:
             await self._take_over(work, work.actual)
         imported = (Notice.IMPORTED,) if decision.action in IMPORTS else ()
@@ -171,18 +177,18 @@ class TargetWriter:
         notices = (Notice.RECREATED,) if work.record is not None else ()
         return Outcome(synced(work.target, work.secret), notices)
 
-    async def _apply(self, work: "_Work", actual: Json) -> None:
+    async def _apply(self, work: "_Work", actual: Json, *, same_data: bool = False) -> None:
         body = native_body(work.desired, uid=actual["metadata"]["uid"])
         writing = self._natives.apply(
             actual, body, manager=work.manager, labels=work.desired.labels
         )
-        await self._record(work, await self._written_by(writing, work, body))
+        await self._record(work, await self._written_by(writing, work, body), same_data=same_data)
 
     async def _take_over(self, work: "_Work", actual: Json) -> None:
         """Record a native Secret that is right as it stands."""
         written = _written(actual)
         self._sightings.settle(work.place, _seen(written))
-        await self._record(work, written)
+        await self._record(work, written, same_data=True)
 
     async def _written_by(
         self, writing: Awaitable[Written], work: "_Work", body: bytearray
@@ -199,7 +205,14 @@ class TargetWriter:
                 self._touched(work.resource.name)
         return written
 
-    async def _record(self, work: "_Work", written: Written) -> None:
+    async def _record(self, work: "_Work", written: Written, *, same_data: bool = False) -> None:
+        """Remember what was written; with `same_data` the native Secret said the same before."""
+        # After the answer: a time before it would make pods look newer than they are.
+        since = self._clock()
+        if same_data and work.actual is not None:
+            # Who read the same data before the version came holds that version.
+            since = min(data_since(work.actual) or since, since)
+        record = work.record
         projected = Projected(
             native_name=work.target.name,
             uid=written.uid,
@@ -210,8 +223,15 @@ class TargetWriter:
             owned=not work.desired.merging,
             keys=tuple(work.desired.data),
         )
-        if projected != work.record:
-            await self._store.record_projection(work.secret.id, projected)
+        if projected != record:
+            await self._store.record_projection(
+                work.secret.id,
+                projected,
+                since=since,
+                same_data=same_data
+                and record is not None
+                and record.fingerprint == projected.fingerprint,
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ when it raises, nothing of it happened. The one exception is `StoreUnavailableEr
 commit itself: then a caller reads again before it decides.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from keyturn.domain.consumers import Spell
 from keyturn.domain.recovery import Retention
 from keyturn.domain.secret import Claim, Projected, Secret, SecretName
 from keyturn.domain.version import SealedVersion
@@ -122,22 +123,52 @@ class SecretStore(Protocol):
     async def holder(self, namespace_uid: str, claim: Claim) -> Secret | None:
         """Tell which secret holds a claim that conflicts with this one."""
 
-    async def record_projection(self, secret_id: UUID, projected: Projected) -> None:
+    async def record_projection(
+        self, secret_id: UUID, projected: Projected, *, since: datetime, same_data: bool = False
+    ) -> None:
         """Remember a native Secret as it was just written.
+
+        With another version than before a spell of it begins, at `since`: a time at which the
+        native Secret surely said so, so one after the write. With `same_data` the version before
+        said the same there, so that the spell begins with the one of that version.
 
         Raises:
             SecretNotFoundError: there is no such secret.
             SecretDeletedError: the secret is deleted.
         """
 
-    async def forget_projection(self, secret_id: UUID, native_name: str) -> None:
-        """Forget a native Secret that was deleted or released."""
+    async def forget_projection(self, secret_id: UUID, native_name: str, *, now: datetime) -> None:
+        """Forget a native Secret that was deleted or released; its spell ends."""
+
+    async def spells(self, secret_id: UUID) -> Sequence[Spell]:
+        """List from when each native Secret showed which version, in the order of time.
+
+        They outlive their versions, and the projections; the newest of each native Secret are
+        kept. Without a secret there are none.
+        """
+
+    async def reloads(self, secret_id: UUID) -> Mapping[str, datetime]:
+        """Tell of each pod that was told to, by its UID, as of when it has read a secret anew."""
+
+    async def note_reloads(
+        self,
+        secret_id: UUID,
+        pod_uids: Collection[str],
+        read_at: datetime,
+        *,
+        running: Collection[str],
+    ) -> None:
+        """Note that some pods have read what their files said at a moment, and forget others.
+
+        Only of the pods that are `running` anything is kept. A moment never goes back. Without a
+        secret nothing is noted.
+        """
 
     async def mark_deleted(self, secret_id: UUID, *, resource_uid: str, now: datetime) -> Secret:
         """Record that the resource was deleted; its retention says when the purge is due.
 
-        Does nothing when another resource was attached meanwhile. Releases the claims and
-        forgets the projections.
+        Does nothing when another resource was attached meanwhile. Releases the claims, forgets
+        the projections and ends their spells.
         """
 
     async def restore(self, secret_id: UUID) -> Secret:

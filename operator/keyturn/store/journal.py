@@ -11,7 +11,16 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from keyturn.domain.rotation import Failure, Outcome, Rotation, RotationState, Step
+from keyturn.domain.rollout import Rollout
+from keyturn.domain.rotation import (
+    Cause,
+    Failure,
+    Frozen,
+    Outcome,
+    Rotation,
+    RotationState,
+    Step,
+)
 from keyturn.domain.rotation_event import Channel, RotationEvent
 from keyturn.domain.secret import Secret
 from keyturn.domain.version import SealedVersion
@@ -45,6 +54,15 @@ class Journal:
             return None
         return newest.id, newest.failures, bool(newest.give_up), newest.outcome
 
+    @property
+    def frozen(self) -> Frozen | None:
+        """Why no rotation begins by itself."""
+        return self.state.frozen if self.state is not None else None
+
+    def cause_of(self, number: int) -> Cause | None:
+        """Tell why the rotation to a version began; None if it was none, or long ago."""
+        return next((one.cause for one in self.rotations if one.number == number), None)
+
     def is_given_up(self, rotation_id: UUID) -> bool:
         return any(one.id == rotation_id and one.give_up for one in self.rotations)
 
@@ -70,7 +88,7 @@ class Beginning:
     `identity` is a keyed digest of the target and the user: at most one secret holds it; empty
     where there is no target. `base` is the digest that is kept in the state from now on. `channels`
     are those that the events are kept for. `handled_token` is the resource's rotate token, if that
-    is what began it.
+    is what began it. `frozen` tells why no other begins by itself from now on; a request ends that.
     """
 
     rotation: Rotation
@@ -80,6 +98,7 @@ class Beginning:
     base: str = ""
     channels: Collection[Channel] = ()
     handled_token: str = ""
+    frozen: Frozen | None = None
 
 
 class RotationJournal(Protocol):
@@ -178,6 +197,16 @@ class RotationJournal(Protocol):
 
     async def note_token(self, epoch: int, secret_id: UUID, token: str) -> None:
         """Remember a rotate token as handled, where it led to no rotation."""
+
+    async def rollouts(self, secret_id: UUID) -> Sequence[Rollout]:
+        """List what is known of the restarts for a secret, by kind and name of the workload."""
+
+    async def note_rollouts(self, epoch: int, secret_id: UUID, rollouts: Sequence[Rollout]) -> None:
+        """Remember these, and none but these, one for each workload.
+
+        Raises:
+            LeadershipLostError, SecretNotFoundError.
+        """
 
     async def waiting(self, channel: Channel, limit: int) -> Sequence[RotationEvent]:
         """List the oldest events that are still to be delivered."""

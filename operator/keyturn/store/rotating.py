@@ -15,6 +15,7 @@ from keyturn.domain.errors import (
 from keyturn.domain.rotation import (
     Cause,
     Failure,
+    Frozen,
     Outcome,
     Rotation,
     RotationState,
@@ -107,7 +108,12 @@ def begin(connection: Connection, epoch: int, beginning: Beginning) -> Secret:
     connection.execute(_FORGET_OLD, (secret.id.bytes, KEPT_ROTATIONS))
     state = _state(connection, secret.id) or RotationState(rotation.began_at)
     handled = beginning.handled_token or state.handled_token
-    state = replace(state, handled_token=handled, base=beginning.base)
+    state = replace(
+        state,
+        handled_token=handled,
+        base=beginning.base,
+        frozen=_frozen_after(beginning, state),
+    )
     _put_state(connection, secret.id, state)
     telling = Telling(rotation.began_at, beginning.channels)
     _tell(connection, EventKind.STARTED, secret, rotation, telling)
@@ -183,6 +189,8 @@ def finish(
     anchor = _anchor_after(rotation, state, telling.now)
     _put_state(connection, secret.id, replace(state, anchor=anchor, retire_at=due))
     _tell(connection, EventKind.SUCCEEDED, secret, over, telling)
+    if rotation.cause is Cause.HEALTH:
+        _tell(connection, EventKind.ROLLED_BACK, secret, over, telling)
     return over
 
 
@@ -241,6 +249,13 @@ def _anchor_after(rotation: Rotation, state: RotationState, now: datetime) -> da
     return state.anchor if rotation.cause is Cause.CHANGE else now
 
 
+def _frozen_after(beginning: Beginning, state: RotationState) -> Frozen | None:
+    """Stand still since a rollout failed; a request ends that, and nothing else does."""
+    if beginning.rotation.cause is Cause.REQUEST:
+        return None
+    return beginning.frozen or state.frozen
+
+
 def _open(connection: Connection, rotation_id: UUID) -> Rotation:
     row = connection.execute(_BY_ID, (rotation_id.bytes,)).fetchone()
     rotation = None if row is None else to_rotation(row)
@@ -258,30 +273,34 @@ def _update(connection: Connection, rotation: Rotation) -> None:
 
 def _state(connection: Connection, secret_id: UUID) -> RotationState | None:
     row = connection.execute(
-        "SELECT anchor, handled_token, base, retire_at FROM rotation_states WHERE secret_id = ?",
+        "SELECT anchor, handled_token, base, retire_at, frozen_version, frozen_by"
+        " FROM rotation_states WHERE secret_id = ?",
         (secret_id.bytes,),
     ).fetchone()
     if row is None:
         return None
-    moment, token, base, retire_at = row
+    moment, token, base, retire_at, version, workload = row
     return RotationState(
         anchor=from_microseconds(moment),
         handled_token=token,
         base=base,
         retire_at=None if retire_at is None else from_microseconds(retire_at),
+        frozen=None if version is None else Frozen(version, workload),
     )
 
 
 def _put_state(connection: Connection, secret_id: UUID, state: RotationState) -> None:
     retire_at = None if state.retire_at is None else to_microseconds(state.retire_at)
     connection.execute(
-        "INSERT OR REPLACE INTO rotation_states VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO rotation_states (secret_id, anchor, handled_token, base, retire_at,"
+        " frozen_version, frozen_by) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             secret_id.bytes,
             to_microseconds(state.anchor),
             state.handled_token,
             state.base,
             retire_at,
+            *(state.frozen or (None, "")),
         ),
     )
 

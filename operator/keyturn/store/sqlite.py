@@ -4,15 +4,16 @@ Nothing here waits on the event loop: every method hands a function of `reading`
 the one thread that owns the connection (`writer`) and awaits its future.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from keyturn.domain.consumers import Spell
 from keyturn.domain.secret import Claim, Projected, Secret, SecretName
 from keyturn.domain.stage import Stage
 from keyturn.domain.version import SealedVersion
-from keyturn.store import reading, writing
+from keyturn.store import reading, reloads, spells, writing
 from keyturn.store.disk import Disk
 from keyturn.store.interface import Attachment, StoreIdentity
 from keyturn.store.sqlite_journal import SQLiteJournal
@@ -98,11 +99,31 @@ class SQLiteStore:
     async def holder(self, namespace_uid: str, claim: Claim) -> Secret | None:
         return await self._writer.read(reading.holder, namespace_uid, claim)
 
-    async def record_projection(self, secret_id: UUID, projected: Projected) -> None:
-        await self._writer.write(writing.record_projection, secret_id, projected)
+    async def record_projection(
+        self, secret_id: UUID, projected: Projected, *, since: datetime, same_data: bool = False
+    ) -> None:
+        await self._writer.write(
+            writing.record_projection, secret_id, projected, since, same_data=same_data
+        )
 
-    async def forget_projection(self, secret_id: UUID, native_name: str) -> None:
-        await self._writer.write(writing.forget_projection, secret_id, native_name)
+    async def forget_projection(self, secret_id: UUID, native_name: str, *, now: datetime) -> None:
+        await self._writer.write(writing.forget_projection, secret_id, native_name, now)
+
+    async def spells(self, secret_id: UUID) -> Sequence[Spell]:
+        return await self._writer.read(spells.spells, secret_id)
+
+    async def reloads(self, secret_id: UUID) -> Mapping[str, datetime]:
+        return await self._writer.read(reloads.reloads, secret_id)
+
+    async def note_reloads(
+        self,
+        secret_id: UUID,
+        pod_uids: Collection[str],
+        read_at: datetime,
+        *,
+        running: Collection[str],
+    ) -> None:
+        await self._writer.write(reloads.note_reloads, secret_id, pod_uids, read_at, running)
 
     async def mark_deleted(self, secret_id: UUID, *, resource_uid: str, now: datetime) -> Secret:
         return await self._writer.write(writing.mark_deleted, secret_id, resource_uid, now)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from keyturn.domain.rollout import Rollout
 from keyturn.domain.rotation import Failure, Rotation, RotationState, Step
 from keyturn.domain.rotation_event import Channel, RotationEvent
 from keyturn.domain.secret import Secret
-from keyturn.store import rotating
+from keyturn.store import rolling_out, rotating
 from keyturn.store.journal import Beginning, Journal, Telling
 from keyturn.store.writer import Writer
 
@@ -80,6 +81,12 @@ class SQLiteJournal:
 
     async def note_token(self, epoch: int, secret_id: UUID, token: str) -> None:
         await self._writer.write(rotating.note_token, epoch, secret_id, token)
+
+    async def rollouts(self, secret_id: UUID) -> Sequence[Rollout]:
+        return await self._writer.read(rolling_out.rollouts, secret_id)
+
+    async def note_rollouts(self, epoch: int, secret_id: UUID, rollouts: Sequence[Rollout]) -> None:
+        await self._writer.write(rolling_out.note_rollouts, epoch, secret_id, rollouts)
 
     async def waiting(self, channel: Channel, limit: int) -> Sequence[RotationEvent]:
         return await self._writer.read(rotating.waiting, channel, limit)

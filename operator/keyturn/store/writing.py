@@ -21,7 +21,7 @@ from keyturn.domain.errors import (
 from keyturn.domain.secret import Claim, Projected, Secret
 from keyturn.domain.stage import Stage, Stages
 from keyturn.domain.version import SealedVersion, Version
-from keyturn.store import reading
+from keyturn.store import reading, spells
 from keyturn.store.interface import Attachment
 from keyturn.store.rows import (
     COLUMNS,
@@ -205,13 +205,26 @@ def claim(connection: Connection, secret_id: UUID, claims: Collection[Claim]) ->
     return refused
 
 
-def record_projection(connection: Connection, secret_id: UUID, projected: Projected) -> None:
+def record_projection(
+    connection: Connection,
+    secret_id: UUID,
+    projected: Projected,
+    since: datetime,
+    *,
+    same_data: bool,
+) -> None:
     connection.execute(_RECORD, (*projection_row(projected), secret_id.bytes))
-    if not connection.changes():
+    if connection.changes():
+        name, version = projected.native_name, projected.version or None
+        spells.begin(connection, secret_id, name, version, since, same_data=same_data)
+    else:
         _require_live(reading.bare(connection, secret_id))
 
 
-def forget_projection(connection: Connection, secret_id: UUID, native_name: str) -> None:
+def forget_projection(
+    connection: Connection, secret_id: UUID, native_name: str, now: datetime
+) -> None:
+    spells.begin(connection, secret_id, native_name, None, now)
     connection.execute(
         "DELETE FROM projections WHERE secret_id = ? AND native_name = ?",
         (secret_id.bytes, native_name),
@@ -231,6 +244,8 @@ def mark_deleted(
     )
     connection.execute("DELETE FROM claims WHERE secret_id = ?", (key,))
     connection.execute("DELETE FROM projections WHERE secret_id = ?", (key,))
+    for projected in secret.projected:
+        spells.begin(connection, secret_id, projected.native_name, None, now)
     return replace(
         secret, deleted_at=now, purge_after=purge_after, claims=frozenset(), projected=()
     )

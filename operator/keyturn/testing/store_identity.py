@@ -92,7 +92,7 @@ class IdentityPromises:
         self, store: SecretStore, reopen: Opener
     ) -> None:
         secret = await a_secret(store, versions=2)
-        await store.record_projection(secret.id, a_projection())
+        await store.record_projection(secret.id, a_projection(), since=NOW)
         before = await store.get(secret.id)
 
         assert await (await reopen()).get(secret.id) == before

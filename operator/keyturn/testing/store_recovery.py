@@ -26,7 +26,7 @@ class RecoveryPromises:
 
     async def test_a_deletion_keeps_the_versions(self, store: SecretStore) -> None:
         secret = await a_secret(store, versions=2)
-        await store.record_projection(secret.id, a_projection())
+        await store.record_projection(secret.id, a_projection(), since=NOW)
 
         deleted = await store.mark_deleted(secret.id, resource_uid=secret.resource_uid, now=NOW)
 

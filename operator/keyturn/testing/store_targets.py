@@ -112,27 +112,27 @@ class TargetPromises:
     async def test_a_projection_is_remembered_as_written(self, store: SecretStore) -> None:
         secret, projected = await a_secret(store, versions=1), a_projection()
 
-        await store.record_projection(secret.id, projected)
+        await store.record_projection(secret.id, projected, since=NOW)
 
         assert (await store.get(secret.id)).projected == (projected,)
 
     async def test_the_last_projection_of_a_native_secret_stands(self, store: SecretStore) -> None:
         secret = await a_secret(store, versions=1)
-        await store.record_projection(secret.id, a_projection("b"))
-        await store.record_projection(secret.id, a_projection("a"))
+        await store.record_projection(secret.id, a_projection("b"), since=NOW)
+        await store.record_projection(secret.id, a_projection("a"), since=NOW)
         rewritten = replace(a_projection("b"), resource_version="4712", owned=True, keys=())
 
-        await store.record_projection(secret.id, rewritten)
+        await store.record_projection(secret.id, rewritten, since=NOW)
 
         assert (await store.get(secret.id)).projected == (a_projection("a"), rewritten)
 
     async def test_a_projection_is_forgotten(self, store: SecretStore) -> None:
         secret = await a_secret(store, versions=1)
-        await store.record_projection(secret.id, a_projection("kept"))
-        await store.record_projection(secret.id, a_projection("gone"))
+        await store.record_projection(secret.id, a_projection("kept"), since=NOW)
+        await store.record_projection(secret.id, a_projection("gone"), since=NOW)
 
-        await store.forget_projection(secret.id, "gone")
-        await store.forget_projection(secret.id, "never there")
+        await store.forget_projection(secret.id, "gone", now=NOW)
+        await store.forget_projection(secret.id, "never there", now=NOW)
 
         assert (await store.get(secret.id)).projected == (a_projection("kept"),)
 
@@ -142,7 +142,7 @@ class TargetPromises:
         deleted = await a_deleted_secret(store)
 
         with pytest.raises(SecretDeletedError):
-            await store.record_projection(deleted.id, a_projection())
+            await store.record_projection(deleted.id, a_projection(), since=NOW)
         with pytest.raises(SecretNotFoundError):
-            await store.record_projection(uuid4(), a_projection())
+            await store.record_projection(uuid4(), a_projection(), since=NOW)
         assert (await store.get(deleted.id)).projected == ()

@@ -19,9 +19,12 @@ from keyturn.domain.errors import StoreUnavailableError
 from keyturn.store.interface import SecretStore
 from keyturn.testing.store_identity import IdentityPromises, Opener
 from keyturn.testing.store_recovery import RecoveryPromises
+from keyturn.testing.store_reloads import ReloadPromises
+from keyturn.testing.store_rollouts import RolloutPromises
 from keyturn.testing.store_rotation_ends import RotationEndPromises
 from keyturn.testing.store_rotations import RotationPromises
 from keyturn.testing.store_samples import NOW, a_secret, a_version, add, an_attachment, numbers
+from keyturn.testing.store_spells import SpellPromises
 from keyturn.testing.store_targets import TargetPromises
 from keyturn.testing.store_versions import VersionPromises
 
@@ -32,9 +35,12 @@ class StoreContract(
     IdentityPromises,
     VersionPromises,
     TargetPromises,
+    SpellPromises,
     RecoveryPromises,
+    ReloadPromises,
     RotationPromises,
     RotationEndPromises,
+    RolloutPromises,
 ):
     """The promises of `SecretStore`."""
 

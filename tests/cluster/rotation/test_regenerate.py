@@ -83,7 +83,7 @@ def test_the_previous_value_goes_when_its_overlap_is_over(cluster: Cluster) -> N
         "name": "db",
         "stages": [{"stage": "Current"}, {"stage": "Previous", "keySuffix": "_previous"}],
     }
-    cluster.apply("db", {**rotated_spec(overlap="3s"), "targets": [target]})
+    cluster.apply("db", {**rotated_spec(overlap={"max": "3s"}), "targets": [target]})
     cluster.wait_ready("db")
     first = cluster.data("db")
     assert first is not None

@@ -314,3 +314,14 @@ def test_a_value_over_the_limit_is_refused(office: Office, tmp_path: Path) -> No
 
     assert done.returncode == 2
     assert b"the limit is 65536 bytes" in done.stderr
+
+
+def test_consumers_are_told_of_by_a_running_operator_alone(office: Office) -> None:
+    without_cluster = office.keyturn("consumers", "db")
+    office.stop()
+
+    alone = office.keyturn("consumers", "db")
+
+    assert without_cluster.returncode == alone.returncode == 6
+    assert b"start keyturn run" in without_cluster.stderr
+    assert b"no operator answers" in alone.stderr

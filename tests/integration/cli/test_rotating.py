@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from keyturn.domain.rotation import Cause, Failure, Rotation, Step
+from keyturn.domain.rotation import Cause, Failure, Frozen, Rotation, Step
 from keyturn.domain.secret import Secret
 from keyturn.domain.version import SealedVersion, Version, VersionReason
 from keyturn.store.journal import Beginning, Telling
@@ -27,15 +27,22 @@ OF_A_DATABASE = {
 }
 
 
-async def rotation_of(local: Local, secret: Secret, **changed: Any) -> Rotation:
+async def rotation_of(
+    local: Local,
+    secret: Secret,
+    *,
+    cause: Cause = Cause.REQUEST,
+    frozen: Frozen | None = None,
+    **changed: Any,
+) -> Rotation:
     """Open a rotation in the journal, as the engine does."""
     epoch = await local.store.rotations.take_epoch()
     number = secret.newest.number + 1 if secret.newest else 1
     made = Version(number, uuid4(), BEGAN, VersionReason.ROTATED, "key", {})
     asked = {"requested_by": "keyturn rotate by jo", "token": "leak", **changed}
-    rotation = Rotation(uuid4(), secret.id, number, Step.SET_PENDING, Cause.REQUEST, BEGAN, **asked)
-    sealed = SealedVersion(made, b"sealed")
-    await local.store.rotations.begin(epoch, Beginning(rotation, sealed, history_limit=10))
+    rotation = Rotation(uuid4(), secret.id, number, Step.SET_PENDING, cause, BEGAN, **asked)
+    beginning = Beginning(rotation, SealedVersion(made, b"sealed"), history_limit=10, frozen=frozen)
+    await local.store.rotations.begin(epoch, beginning)
     return rotation
 
 
@@ -122,6 +129,29 @@ def test_a_description_says_why_a_rotation_is_not_over(office: Office) -> None:
         "setPending failed: the target refused (TargetRefused); it is tried again by itself at "
         "2030-01-02T03:05:05Z"
     )
+
+
+def test_a_description_says_that_it_stands_still_and_why(office: Office) -> None:
+    async def frozen(local: Local) -> None:
+        secret = await local.attach("db", GENERATED)
+        await rotation_of(
+            local, secret, frozen=Frozen(7, "Deployment/web"), cause=Cause.HEALTH, token=""
+        )
+
+    office.do(frozen)
+
+    assert b"Deployment/web did not become healthy with version 7" in (
+        office.keyturn("describe", "db").stdout
+    )
+    described = json.loads(office.keyturn("describe", "db", "-o", "json").stdout)
+    assert described["rotation"]["frozen"] == {"version": 7, "workload": "Deployment/web"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [("rotate", "db", "--cancel", "--force"), ("put", "db", "--force")]
+)
+def test_only_what_ends_a_credential_takes_force(office: Office, wrong: tuple[str, ...]) -> None:
+    assert office.keyturn(*wrong).returncode == 2
 
 
 def test_a_secret_that_is_not_rotated_has_no_rotation(office: Office) -> None:

@@ -30,7 +30,7 @@ async def write_versions(store: SQLiteStore, journal: Journal, name: str, count:
         sealed = sealed_version(name, number)
         await store.add_version(secret.id, sealed, promote=True, history_limit=2)
         journal.events.append(Acknowledged({name: number}))
-        await store.record_projection(secret.id, a_projection(version=number))
+        await store.record_projection(secret.id, a_projection(version=number), since=NOW)
 
 
 async def use_the_store(path: Path, disk: RecordingDisk) -> None:

@@ -29,7 +29,7 @@ async def write_for_ever(store: SQLiteStore, name: str) -> None:
         sealed = sealed_version(name, number)
         await store.add_version(secret.id, sealed, promote=True, history_limit=3)
         say(f"{name} {number}")
-        await store.record_projection(secret.id, a_projection(version=number))
+        await store.record_projection(secret.id, a_projection(version=number), since=NOW)
 
 
 async def be_a_writer(path: Path) -> None:

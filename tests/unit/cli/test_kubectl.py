@@ -45,6 +45,14 @@ def test_the_command_runs_in_the_operators_pod() -> None:
     ]
 
 
+def test_the_operator_may_run_under_another_name_and_elsewhere() -> None:
+    settings = Settings.load({"KEYTURN_NAMESPACE": "ops", "KEYTURN_WORKLOAD": "deployment/secrets"})
+
+    command = command_line("kubectl", settings, split(["list", "-A"]), terminal=False)
+
+    assert command[:5] == ["kubectl", "exec", "-n", "ops", "deployment/secrets"]
+
+
 @pytest.mark.parametrize("namespace", [["-n", "web"], ["-nweb"], ["--namespace=web"], ["-A"]])
 def test_a_namespace_that_was_named_stays(namespace: list[str]) -> None:
     assert line("list", *namespace)[-len(namespace) :] == namespace

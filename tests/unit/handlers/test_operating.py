@@ -75,7 +75,7 @@ def operator(queue: WorkQueue, witness: Witness, disk: Disk, replaced: asyncio.E
         queue,
         reconciler,
         managed,
-        natives,
+        natives.watches,
         witness,
         check_store=disk.check,
         is_replaced=replaced.is_set,

@@ -305,7 +305,7 @@ def test_a_resource_in_a_namespace_of_the_cluster_is_refused(namespace: str) -> 
 
 
 def test_fields_of_a_newer_release_are_ignored() -> None:
-    assert parsed(a_resource(consumers={"action": "Restart"})).spec == parsed(a_resource()).spec
+    assert parsed(a_resource(consumerz={"action": "Restart"})).spec == parsed(a_resource()).spec
 
 
 def test_a_manifest_holds_what_the_author_wrote_and_no_more() -> None:

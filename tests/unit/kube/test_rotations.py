@@ -5,7 +5,7 @@ import pytest
 
 from keyturn.domain.errors import InvalidSpecError
 from keyturn.domain.managed_secret import DataKey, Generate, Input
-from keyturn.domain.rotation import RotationSpec, RotatorRef, Strategy, Timing
+from keyturn.domain.rotation import Overlap, RotationSpec, RotatorRef, Strategy, Timing
 from keyturn.kube.resource_schema import Rotation
 from keyturn.kube.rotations import rotation_of
 
@@ -52,7 +52,7 @@ def test_what_the_author_wrote_is_read() -> None:
         rotatorRef={"kind": "ClusterRotator", "name": "pg"},
         strategy="AlternatingUsers",
         keys={"username": "user"},
-        overlap="1d",
+        overlap={"max": "1d"},
         maxFailures=3,
     )
 
@@ -67,7 +67,7 @@ def test_what_the_author_wrote_is_read() -> None:
         rotator=RotatorRef("ClusterRotator", "pg"),
         keys=(("username", "user"),),
         suspend=True,
-        overlap=timedelta(days=1),
+        overlap=Overlap(timedelta(days=1)),
         max_failures=3,
     )
 
@@ -80,7 +80,8 @@ def test_what_the_author_wrote_is_read() -> None:
         {"interval": "1h", "jitter": "1h", "window": "30d"},
         {"schedule": "rate(10 days)", "jitter": "1d"},
         {"schedule": "0 9-17 * * *", "jitter": "1h"},
-        {"overlap": "0s", "suspend": True},
+        {"overlap": {"max": "0s"}, "suspend": True},
+        {"overlap": {"until": "Time", "max": "365d"}},
         {"strategy": "Regenerate", "schedule": "@daily"},
     ],
 )
@@ -129,7 +130,10 @@ def test_what_is_just_within_bounds_is_taken(written: dict[str, Any]) -> None:
             {"schedule": "0 9-17 * * *", "jitter": "2h"},
             "spec.rotation.jitter is longer than the time between two rotations; write at most 1h",
         ),
-        ({"overlap": "366d"}, "spec.rotation.overlap is out of bounds; write 0s to 365d"),
+        (
+            {"overlap": {"max": "366d"}},
+            "spec.rotation.overlap.max is out of bounds; write 0s to 365d",
+        ),
         (
             {"strategy": "SingleUser"},
             "spec.rotation.rotatorRef is missing; strategy SingleUser needs a rotator",

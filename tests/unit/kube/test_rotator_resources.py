@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from keyturn.domain.errors import InvalidSpecError
+from keyturn.domain.managed_secret import OWN_NAMESPACES
 from keyturn.domain.rotation import RotatorRef
 from keyturn.domain.rotator import AdminKind, AdminRef, AuthorityKind, AuthorityRef, RotatorSettings
 from keyturn.kube.rotator_resources import parse
@@ -23,7 +24,7 @@ def read(kind: str = "Rotator", **spec: Any) -> RotatorSettings:
         },
         RotatorRef(kind, "pg"),
         author_checked=True,
-        operator_namespace="keyturn-system",
+        own_namespaces=OWN_NAMESPACES,
     )
 
 

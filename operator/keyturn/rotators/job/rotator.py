@@ -98,12 +98,13 @@ class JobSession:
             raise TargetUnavailableError(f"the Job of {step} cannot run: {error.message}") from None
         if result is JobResult.FAILED:
             raise TargetUnavailableError(
-                f"the Job of {step} failed; kubectl logs -n keyturn-jobs job/{job.name} tells why"
+                f"the Job of {step} failed; kubectl logs -n {self._jobs.namespace} job/{job.name} "
+                "tells why"
             )
         if result is JobResult.TOO_LATE:
             raise TargetUnavailableError(
                 f"the Job of {step} did not end within {self._pod.deadline} s; look with: "
-                f"kubectl describe pods -n keyturn-jobs -l job-name={job.name}"
+                f"kubectl describe pods -n {self._jobs.namespace} -l job-name={job.name}"
             )
         return result
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from keyturn.domain.errors import InvalidParameterError, InvalidSpecError, SourceNotFoundError
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import SecretValue
-from keyturn.domain.rotation import RotationSpec, RotatorRef
+from keyturn.domain.rotation import RotationSpec, RotatorRef, Strategy
 from keyturn.domain.rotator import NAMESPACED_KIND, RotatorSettings, allows_username
 from keyturn.domain.secret import SecretName
 from keyturn.kube.following import FollowedObject
 from keyturn.kube.rotators import Rotators, followed
 from keyturn.rotators.catalogue import Catalogue
-from keyturn.rotators.interface import JobRunner, Rotator, Target, Traits
+from keyturn.rotators.interface import Credential, JobRunner, Rotator, Target, Traits
 from keyturn.services.rotation.no_target import NOWHERE, NoTarget
-from keyturn.services.rotation.roles import Roles, regenerated, roles_of
+from keyturn.services.rotation.roles import USERNAME, Roles, regenerated, roles_of
 from keyturn.services.versions import Versions
 from keyturn.store.interface import SecretStore
 
@@ -42,6 +42,19 @@ class Aim:
         if self.settings is None or self.settings.admin is None or not username:
             return True
         return allows_username(self.settings, username)
+
+    def strategy(
+        self, asked: Strategy, pending: Credential | None, current: Credential | None
+    ) -> Strategy:
+        """Tell how a rotation that has begun goes on; the resource may ask for another way.
+
+        Two users that differ take turns; the same one again does not.
+        """
+        if pending is None or current is None or USERNAME not in self.roles.keys:
+            return asked
+        differ = not pending.values[USERNAME].matches(current.values[USERNAME])
+        begun = Strategy.ALTERNATING_USERS if differ else Strategy.SINGLE_USER
+        return begun if begun in self.traits.strategies else asked
 
 
 class Aiming:

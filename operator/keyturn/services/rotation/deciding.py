@@ -8,6 +8,13 @@ from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.rotation import Cause, Rotation, RotationSpec, Step
 from keyturn.domain.schedule import next_due
 from keyturn.domain.secret import Secret
+from keyturn.services.rotation.gating import (
+    UNSEEN,
+    Sight,
+    is_held,
+    retirement,
+    waits_for_consumers,
+)
 from keyturn.store.journal import Journal
 
 TOKEN_ANNOTATION = "keyturn.dev/rotate"  # noqa: S105 - the name of an annotation
@@ -19,20 +26,22 @@ MAX_TOKEN = 256
 class Decision(NamedTuple):
     """What is to be done: begin a rotation for a `cause`, go on with the open one, or retire.
 
-    `wake` is when to look again, if nothing happens before.
+    `wake` is when to look again, if nothing happens before. `held_back` is the cause of a rotation
+    that would begin now, and would lock out consumers that have not moved yet.
     """
 
     cause: Cause | None = None
     resumes: bool = False
     retires: bool = False
     wake: datetime | None = None
+    held_back: Cause | None = None
 
     @property
     def acts(self) -> bool:
         return self.cause is not None or self.resumes or self.retires
 
 
-def decide(
+def decide(  # noqa: PLR0913 - all that a decision depends on
     resource: ManagedSecret,
     rotation: RotationSpec,
     secret: Secret,
@@ -40,8 +49,14 @@ def decide(
     *,
     now: datetime,
     urgent: bool,
+    wants_change: bool = False,
+    sight: Sight = UNSEEN,
+    hindered: bool = False,
 ) -> Decision:
     """Decide; `urgent` says that something changed, so that a back-off is over.
+
+    `wants_change` says that a value beside the credential is to be another one, `hindered` that
+    what was decided last could not begin.
 
     Raises:
         InvalidParameterError: the schedule cannot be read.
@@ -50,9 +65,17 @@ def decide(
         return _of_open(journal.open, now, urgent=urgent)
     if rotation.rotator is not None and secret.stages.current is None:
         return Decision(Cause.INITIAL)
-    if token_of(resource) not in ("", journal.state.handled_token if journal.state else ""):
+    is_asked = token_of(resource) not in ("", journal.state.handled_token if journal.state else "")
+    # Where there is no way back, a person may go forward.
+    if sight.failed and not (hindered and is_asked):
+        return Decision(Cause.HEALTH)
+    held = is_held(rotation, secret, journal, sight, now)
+    if is_asked and not held:
         return Decision(Cause.REQUEST)
-    return _of_time(rotation, secret, journal, now)
+    decision = _of_time(rotation, secret, journal, sight, now)
+    if wants_change and not decision.acts:
+        decision = decision._replace(held_back=Cause.CHANGE) if held else Decision(Cause.CHANGE)
+    return decision._replace(held_back=Cause.REQUEST) if is_asked else decision
 
 
 def _of_open(open_rotation: Rotation, now: datetime, *, urgent: bool) -> Decision:
@@ -64,37 +87,44 @@ def _of_open(open_rotation: Rotation, now: datetime, *, urgent: bool) -> Decisio
     return Decision(wake=retry_at)
 
 
-def _of_time(rotation: RotationSpec, secret: Secret, journal: Journal, now: datetime) -> Decision:
+def _of_time(
+    rotation: RotationSpec, secret: Secret, journal: Journal, sight: Sight, now: datetime
+) -> Decision:
     if journal.state is None:
         return Decision()
-    retire_at = _retirement(secret, journal)
+    retire_at = retirement(rotation, secret, journal)
     due = next_rotation(rotation, secret, journal, now)
+    is_due = due is not None and due <= now
     # Before the retirement: one that the target refuses must not end all rotation, and where the
     # next rotation needs it, it is a part of that.
-    if due is not None and due <= now:
+    held = is_held(rotation, secret, journal, sight, now)
+    if is_due and not held:
         return Decision(Cause.SCHEDULE)
-    if retire_at is not None and retire_at <= now:
+    if retire_at is not None and (retire_at <= now or _has_moved(rotation, sight)):
         return Decision(retires=True)
-    return Decision(wake=_earliest((due, retire_at)))
+    wake = _earliest((None if is_due else due, retire_at, sight.wake))
+    return Decision(wake=wake, held_back=Cause.SCHEDULE if is_due else None)
+
+
+def _has_moved(rotation: RotationSpec, sight: Sight) -> bool:
+    return waits_for_consumers(rotation) and sight.has_moved
 
 
 def next_rotation(
     rotation: RotationSpec, secret: Secret, journal: Journal, now: datetime
 ) -> datetime | None:
-    """Tell when the next rotation is due by the schedule; None if there is none, or it is off."""
-    if journal.state is None or rotation.suspend:
+    """Tell when the next rotation is due by the schedule; None if there is none, or it is off.
+
+    Where it has to wait for consumers, nobody knows for how long: then it is due when it is due.
+    """
+    if journal.state is None or journal.frozen is not None or rotation.suspend:
         return None
     due = next_due(rotation.timing, anchor=journal.state.anchor, secret_id=secret.id, now=now)
-    retire_at = _retirement(secret, journal)
+    retire_at = retirement(rotation, secret, journal)
+    if due is None or retire_at is None or waits_for_consumers(rotation):
+        return due
     # The previous credential was promised to be valid until then.
-    return due if due is None or retire_at is None else max(due, retire_at)
-
-
-def _retirement(secret: Secret, journal: Journal) -> datetime | None:
-    """Tell when the previous credential ends to be valid."""
-    if journal.state is None or secret.stages.previous is None:
-        return None
-    return journal.state.retire_at
+    return max(due, retire_at)
 
 
 def token_of(resource: ManagedSecret) -> str:

@@ -36,7 +36,8 @@ class Known:
     """What is remembered of a secret; all of it can be found out again.
 
     `is_urgent` says that something changed, so that a back-off is over; `token` is the rotate
-    token that was seen last. `followed` are the objects of the target that are followed.
+    token that was seen last. `waiting` says whom the previous credential waits for. `followed` are
+    the objects of the target that are followed.
     """
 
     secret_id: UUID | None = None
@@ -46,6 +47,7 @@ class Known:
     place: str = ""
     token: str = ""
     is_urgent: bool = False
+    waiting: str = ""
     trouble: Trouble | None = None
     followed: frozenset[FollowedObject] = frozenset()
 

@@ -122,7 +122,7 @@ class PendingVersions:
             KeyturnError: a source cannot be read, a generator cannot run.
         """
         rotation = resource.spec.rotation or RotationSpec()
-        if wanted.cause is Cause.ROLLBACK:
+        if wanted.cause.goes_back:
             if aim.traits.issues:
                 raise InvalidSpecError(
                     "what the target issued before is spent, and cannot be gone back to; rotate, "
@@ -183,6 +183,13 @@ class PendingVersions:
     ) -> tuple[Payload, Mapping[str, KeyOrigin], VersionReason]:
         number = wanted.back_to or 0
         older = secret.version(number)
+        missing = sorted(_origins_of_current(secret) - older.origins.keys())
+        # Of a person it was asked already, where the target needs the whole.
+        if missing and wanted.cause is Cause.HEALTH:
+            raise InvalidSpecError(
+                f"version {number} of {secret.name} has no {missing[0]}; only whole versions can "
+                "be gone back to"
+            )
         payload = await self._versions.open(secret, number)
         # Compared is with the newest version: with its origins nothing is rolled forward again.
         origins = secret.newest.origins if secret.newest else older.origins
@@ -206,12 +213,13 @@ class PendingVersions:
             return named, None
         with await self._versions.open(secret, secret.stages.current) as current:
             username = text_of(current[key])
-        if wanted.cause is Cause.ROLLBACK:
+            is_same = _is_same_credential(payload, current, aim)
+        if wanted.cause.goes_back and not is_same:
             _require_rollback(named, username, rotation, wanted)
         if not takes_turns(rotation):
             return username, None
         base = self.base_of(username, base_digest, aim)
-        if wanted.cause in (Cause.ROLLBACK, Cause.CHANGE):
+        if wanted.cause.goes_back or wanted.cause is Cause.CHANGE:
             return base, None
         return base, turn(username, base, aim.traits)
 
@@ -245,6 +253,18 @@ def _keys(aim: Aim, wanted: Wanted, journal: Journal) -> _Keys:
     roles, renews = aim.roles, wanted.cause in (Cause.SCHEDULE, Cause.REQUEST)
     renewed = roles.rotated if renews and not aim.traits.issues else frozenset[str]()
     return _Keys(RotatedKeys(roles.held - renewed, renewed, journal.abandoned), renews)
+
+
+def _origins_of_current(secret: Secret) -> frozenset[str]:
+    return frozenset(secret.current.origins) if secret.current is not None else frozenset()
+
+
+def _is_same_credential(one: Payload, other: Payload, aim: Aim) -> bool:
+    """Tell whether two versions differ only in what stands beside the credential."""
+    keys = [
+        aim.roles.keys[name] for name in (*aim.traits.rotated, USERNAME) if name in aim.roles.keys
+    ]
+    return all(key in one and key in other and one[key].matches(other[key]) for key in keys)
 
 
 def _require_rollback(named: str, username: str, rotation: RotationSpec, wanted: Wanted) -> None:

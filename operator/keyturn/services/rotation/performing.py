@@ -16,7 +16,7 @@ from keyturn.domain.errors import (
 )
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import Payload, SecretValue
-from keyturn.domain.rotation import Cause, Failure, Rotation, RotationSpec, Step, Strategy
+from keyturn.domain.rotation import Cause, Failure, Rotation, RotationSpec, Step
 from keyturn.domain.rotation_event import Channel
 from keyturn.domain.rotation_machine import BACKWARD, FORWARD, RETIREMENT, Phase
 from keyturn.domain.secret import Secret
@@ -25,6 +25,7 @@ from keyturn.rotators.interface import Credential, Order
 from keyturn.services.clock import Clock
 from keyturn.services.rotation.aiming import Aim, Aiming
 from keyturn.services.rotation.deciding import token_of
+from keyturn.services.rotation.gating import frozen_by, keeps_previous
 from keyturn.services.rotation.leadership import Leadership
 from keyturn.services.rotation.pending import PendingVersions, Wanted
 from keyturn.services.rotation.roles import USERNAME, text_of
@@ -132,11 +133,13 @@ class Performing:
 
     async def _begin(self, turn: Turn, aim: Aim, journal: Journal) -> None:
         secret = await self._store.get(turn.secret_id)
-        if aim.traits.coexists and secret.stages.previous is not None:
+        wanted = turn.wanted or Wanted(Cause.REQUEST)
+        frozen = frozen_by(wanted, secret)
+        returns = keeps_previous(wanted, secret)
+        if aim.traits.coexists and secret.stages.previous is not None and not returns:
             # Else nobody would remember the credential that the target still takes.
             await self._retire(turn, aim, secret, journal)
             secret = await self._store.get(turn.secret_id)
-        wanted = turn.wanted or Wanted(Cause.REQUEST)
         made = await self._pending.make(
             turn.resource,
             secret,
@@ -165,6 +168,7 @@ class Performing:
             channels=self._channels,
             # Not that of a person: else the resource's own, handled before it, would be a new one.
             handled_token=wanted.token if wanted.token == token_of(turn.resource) else "",
+            frozen=frozen,
         )
         failpoints.reach("before.createPending")
         await self._journal.begin(self._leadership.epoch, beginning)
@@ -337,7 +341,7 @@ class Performing:
             yield Order(
                 secret_id=secret.id,
                 rotation_id=rotation.id if rotation else uuid4(),
-                strategy=_strategy(turn.spec.strategy, pending, current, aim),
+                strategy=aim.strategy(turn.spec.strategy, pending, current),
                 base_username=base,
                 pending=pending,
                 current=current,
@@ -374,20 +378,6 @@ def failure_of(error: KeyturnError, step: Step) -> Failure:
     if isinstance(error, RetirementFailedError):
         return error.failure
     return Failure(step, error.code, error.message)
-
-
-def _strategy(
-    asked: Strategy, pending: Credential | None, current: Credential | None, aim: Aim
-) -> Strategy:
-    """Tell how a rotation that has begun goes on, although the resource may ask for another way.
-
-    Two users that differ take turns; the same one again does not.
-    """
-    if pending is None or current is None or USERNAME not in aim.roles.keys:
-        return asked
-    differ = not pending.values[USERNAME].matches(current.values[USERNAME])
-    begun = Strategy.ALTERNATING_USERS if differ else Strategy.SINGLE_USER
-    return begun if begun in aim.traits.strategies else asked
 
 
 async def _nothing() -> None:

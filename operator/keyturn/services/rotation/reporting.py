@@ -5,14 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keyturn.domain.duration import format_duration
+from keyturn.domain.errors import RetireBlockedByConsumersError
 from keyturn.domain.managed_secret import ManagedSecret
-from keyturn.domain.rotation import Cause, Failure, Outcome, Rotation
+from keyturn.domain.rotation import Cause, Failure, Frozen, Outcome, Rotation
+from keyturn.domain.secret import SecretName
 from keyturn.services.clock import timestamp
 from keyturn.services.rotation.rotations import Look
 
 CONDITION = "Rotated"
 ROTATED = "SecretRotated"
 ABANDONED = "RotationAbandoned"
+ROLLED_BACK = "RolledBack"
+BLOCKED = RetireBlockedByConsumersError.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def rotation_report(resource: ManagedSecret, look: Look) -> RotationReport | Non
         fields["rotation"] = _under_way(look.journal.open)
     if over:
         fields["rotations"] = [_over(rotation) for rotation in over]
-    return RotationReport(fields, _condition(look))
+    return RotationReport(fields, _condition(look, resource.name))
 
 
 def _under_way(rotation: Rotation) -> dict[str, Any]:
@@ -78,22 +82,59 @@ def _code(rotation: Rotation) -> dict[str, str]:
     return {"code": rotation.failure.code} if rotation.failure is not None else {}
 
 
-def _condition(look: Look) -> tuple[str, str, str] | None:
+def _condition(look: Look, name: SecretName) -> tuple[str, str, str] | None:
     rotation = look.journal.open
-    if look.trouble is not None:
-        return _failed(look.trouble)
-    if rotation is not None and rotation.failure is not None:
-        return _failed(rotation.failure)
+    failure = look.trouble or (rotation.failure if rotation is not None else None)
+    if failure is not None:
+        return _failed(failure)
     if rotation is not None or look.is_acting or not look.journal.rotations:
         return None
     newest = look.journal.rotations[0]
-    if newest.outcome is Outcome.ABANDONED:
-        why = newest.give_up or "it could not be gone on with"
-        current = look.secret.stages.current
-        stays = "None is" if current is None else f"Version {current} stays"
-        given_up = f"The rotation to version {newest.number} was given up: {why}."
-        return ("False", ABANDONED, f"{given_up} {stays} Current.")
-    return ("True", ROTATED, f"Version {newest.number} is the result of the last rotation.")
+    return _held_back(look, name) or _stopped(look, newest, name) or _succeeded(look, newest)
+
+
+def _held_back(look: Look, name: SecretName) -> tuple[str, str, str] | None:
+    waiting = look.waiting
+    if waiting is None or waiting.held_back is None:
+        return None
+    told = f"A rotation ({waiting.held_back}) waits: {waiting.sight.why}."
+    return ("False", BLOCKED, f"{told} It does not wait with: {_by_hand(name)} --force")
+
+
+def _stopped(look: Look, newest: Rotation, name: SecretName) -> tuple[str, str, str] | None:
+    frozen = look.journal.frozen
+    if frozen is not None:
+        return ("False", ROLLED_BACK, f"{_gone_back(frozen, newest)} To go on: {_by_hand(name)}")
+    if newest.outcome is not Outcome.ABANDONED:
+        return None
+    current = look.secret.stages.current
+    stays = "None is" if current is None else f"Version {current} stays"
+    given_up = f"The rotation to version {newest.number} was given up: {_why(newest)}."
+    return ("False", ABANDONED, f"{given_up} {stays} Current.")
+
+
+def _succeeded(look: Look, newest: Rotation) -> tuple[str, str, str]:
+    told = f"Version {newest.number} is the result of the last rotation."
+    if look.waiting is None or look.waiting.sight.is_brief:
+        return ("True", ROTATED, told)
+    stays = f"Version {look.secret.stages.previous} stays valid: {look.waiting.sight.why}."
+    return ("True", BLOCKED, f"{told} {stays}")
+
+
+def _gone_back(frozen: Frozen, newest: Rotation) -> str:
+    """Say what failed and what was done about it; the newest rotation may be a later one."""
+    failed = f"{frozen.workload} did not become healthy with version {frozen.version}"
+    is_undone = newest.cause is Cause.HEALTH and newest.outcome is Outcome.ABANDONED
+    done = f"and to go back was given up: {_why(newest)}" if is_undone else "which was rolled back"
+    return f"{failed}, {done}; no rotation begins by itself."
+
+
+def _why(rotation: Rotation) -> str:
+    return rotation.give_up or "it could not be gone on with"
+
+
+def _by_hand(name: SecretName) -> str:
+    return f"keyturn rotate {name.name} -n {name.namespace}"
 
 
 def _failed(failure: Failure) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from keyturn.domain.consumers import WorkloadRef
 from keyturn.domain.errors import (
     ConflictError,
     InvalidSpecError,
@@ -23,13 +24,23 @@ from keyturn.services.calendar import Calendar
 from keyturn.services.clock import Clock
 from keyturn.services.rotation.aiming import Aiming
 from keyturn.services.rotation.deciding import Decision, decide, next_rotation, token_of
+from keyturn.services.rotation.gating import (
+    UNSEEN,
+    Gate,
+    Sight,
+    Waiting,
+    blocked,
+    is_held,
+    is_under_way,
+    keeps_previous,
+)
 from keyturn.services.rotation.leadership import Leadership
 from keyturn.services.rotation.leaving import Leaving
 from keyturn.services.rotation.matching import FollowTarget, Known, Matching
 from keyturn.services.rotation.pending import PendingVersions, Wanted
 from keyturn.services.rotation.performing import LAST_RETRY, Performing, Turn, failure_of
 from keyturn.services.rotation.pool import RotationPool
-from keyturn.services.rotation.turns import Turns
+from keyturn.services.rotation.turns import Turns, step_of, turn_of
 from keyturn.services.sourcing import Sourcing
 from keyturn.services.targets import NativeView
 from keyturn.store.journal import Journal, RotationJournal, Telling
@@ -41,7 +52,9 @@ class Look:
 
     `error` keeps the secret from being ready; `trouble` keeps a rotation from beginning, or the
     previous credential from being retired. `next_time` is when the schedule says. `is_acting`
-    tells that something is to be done, and how it goes is not known yet.
+    tells that something is to be done, and how it goes is not known yet. `waiting` is there while
+    the previous credential has to stay valid for consumers; `unwell` are those of them that did not
+    become healthy with the current version.
     """
 
     secret: Secret
@@ -50,6 +63,8 @@ class Look:
     trouble: Failure | None = None
     next_time: datetime | None = None
     is_acting: bool = False
+    waiting: Waiting | None = None
+    unwell: tuple[WorkloadRef, ...] = ()
 
 
 class Rotations:
@@ -67,6 +82,7 @@ class Rotations:
         calendar: Calendar,
         leadership: Leadership,
         follow: FollowTarget,
+        gate: Gate | None = None,
         changed: Callable[[SecretName], None],
         telling: Callable[[], Telling],
         told: Callable[[], None],
@@ -80,6 +96,7 @@ class Rotations:
         self._turns = Turns(performing, pool, leadership, told=told, changed=changed, clock=clock)
         self._calendar = calendar
         self._leadership = leadership
+        self._gate = gate
         self._changed = changed
         self._telling = telling
         self._told = told
@@ -146,7 +163,7 @@ class Rotations:
             secret,
             journal,
             None if secret.stages.current else error,
-            failure_of(error, _step_of(journal)),
+            failure_of(error, step_of(journal)),
             next_rotation(rotation, secret, journal, now),
         )
 
@@ -196,19 +213,36 @@ class Rotations:
             wants_change = await self._pending.has_changed(
                 resource, secret, view, held=roles.held, abandoned=journal.abandoned
             )
+        sight = await self._sight(resource, secret, journal)
         now = self._clock()
         urgent, known.is_urgent = known.is_urgent, False
-        decision = decide(resource, rotation, secret, journal, now=now, urgent=urgent)
-        if wants_change and not decision.acts:
-            decision = Decision(Cause.CHANGE)
+        decision = decide(
+            resource,
+            rotation,
+            secret,
+            journal,
+            now=now,
+            urgent=urgent,
+            wants_change=wants_change,
+            sight=sight,
+            hindered=known.trouble is not None,
+        )
         if error is None:
-            turn = _turn_of(resource, secret, journal, decision)
+            turn = turn_of(resource, secret, journal, decision, sight)
             is_open = journal.open is not None
             self._act_on(turn, decision, known, urgent=urgent, is_open=is_open)
         trouble = known.trouble.failure if known.trouble else None
         error = error or _unless_current(secret, journal, trouble)
         next_time = next_rotation(rotation, secret, journal, now)
-        return Look(secret, journal, error, trouble, next_time, decision.acts)
+        held = is_held(rotation, secret, journal, sight, now)
+        waiting = Waiting(sight, decision.held_back) if held else None
+        known.waiting = sight.why if held else ""
+        acts, unwell = decision.acts, sight.unwell
+        return Look(secret, journal, error, trouble, next_time, acts, waiting, unwell)
+
+    async def _sight(self, resource: ManagedSecret, secret: Secret, journal: Journal) -> Sight:
+        """Look at the consumers; without a gate only the time ends an overlap."""
+        return UNSEEN if self._gate is None else await self._gate.look(resource, secret, journal)
 
     async def _anchored(self, secret: Secret) -> Journal:
         journal, now = await self._journal.journal(secret.id), self._clock()
@@ -264,7 +298,7 @@ class Rotations:
             self._turns.withhold(look.secret.name)
             return look
         telling = self._telling()
-        retire_at = None if rotation.overlap is None else telling.now + rotation.overlap
+        retire_at = None if rotation.overlap is None else telling.now + rotation.overlap.longest
         failpoints.reach("before.finish")
         try:
             await self._journal.finish(self._leadership.epoch, rotated.id, retire_at, telling)
@@ -279,13 +313,18 @@ class Rotations:
         next_time = next_rotation(rotation, look.secret, journal, self._clock())
         return replace(look, journal=journal, next_time=next_time)
 
-    async def begin(self, resource: ManagedSecret, secret: Secret, wanted: Wanted) -> Rotation:
+    async def begin(
+        self, resource: ManagedSecret, secret: Secret, wanted: Wanted, *, force: bool = False
+    ) -> Rotation:
         """Begin a rotation that a person asked for, and return it; it goes on by itself.
+
+        With `force` it does not wait for consumers that would be locked out.
 
         Raises:
             InvalidSpecError: the secret is not rotated.
             ConflictError: a rotation is open already.
             RotationPendingError: there is no first credential yet that could be replaced.
+            RetireBlockedByConsumersError: consumers hold the credential that would end.
             KeyturnError: it cannot begin; the message says why.
         """
         rotation = resource.spec.rotation
@@ -293,8 +332,13 @@ class Rotations:
             raise InvalidSpecError(f"{resource.name} has no spec.rotation")
         known = self._known.setdefault(resource.name, Known())
         await self._matching.match(resource, rotation, known)
-        if (await self._journal.journal(secret.id)).open is not None:
+        journal = await self._journal.journal(secret.id)
+        if journal.open is not None:
             raise is_under_way(resource.name)
+        if not (force or keeps_previous(wanted, secret)):
+            sight = await self._sight(resource, secret, journal)
+            if is_held(rotation, secret, journal, sight, self._clock()):
+                raise blocked(resource.name, secret, sight)
         if rotation.rotator is not None and secret.stages.current is None:
             raise RotationPendingError(
                 f"the first version of {resource.name} is not set in its target yet"
@@ -325,6 +369,11 @@ class Rotations:
         self._changed(secret.name)
         return rotation
 
+    def waits_for(self, name: SecretName) -> str:
+        """Say whom the previous credential of a secret waited for when it was looked at last."""
+        known = self._known.get(name)
+        return known.waiting if known is not None else ""
+
     async def held(self, resource: ManagedSecret) -> frozenset[str]:
         """Name the keys that nobody may put a value to. Raises: KeyturnError: as `begin`."""
         rotation = resource.spec.rotation
@@ -332,36 +381,6 @@ class Rotations:
             return frozenset()
         known = self._known.setdefault(resource.name, Known())
         return (await self._matching.match(resource, rotation, known)).refused_to_people
-
-
-def is_under_way(name: SecretName) -> ConflictError:
-    """Make the error that says why something has to wait, and what ends that."""
-    return ConflictError(
-        f"a rotation of {name} is under way; wait for it, or run: "
-        f"keyturn rotate {name.name} -n {name.namespace} --cancel"
-    )
-
-
-def _turn_of(resource: ManagedSecret, secret: Secret, journal: Journal, decision: Decision) -> Turn:
-    wanted = _wanted(resource, decision)
-    return Turn(resource, secret.id, wanted, decision.retires, journal.mark, step=_step_of(journal))
-
-
-def _step_of(journal: Journal) -> Step:
-    return journal.open.step if journal.open is not None else Step.CREATE_PENDING
-
-
-def _wanted(resource: ManagedSecret, decision: Decision) -> Wanted | None:
-    match decision.cause:
-        case None:
-            return None
-        case Cause.REQUEST:
-            return Wanted(Cause.REQUEST, "annotation keyturn.dev/rotate", token_of(resource))
-        case Cause.INITIAL:
-            # A token that a resource is made with asks for no second rotation.
-            return Wanted(Cause.INITIAL, token=token_of(resource))
-        case cause:
-            return Wanted(cause)
 
 
 def _unless_current(

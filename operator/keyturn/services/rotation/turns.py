@@ -9,15 +9,20 @@ from keyturn.domain.errors import (
     LeadershipLostError,
     RaceError,
 )
-from keyturn.domain.rotation import Failure
-from keyturn.domain.secret import SecretName
+from keyturn.domain.managed_secret import ManagedSecret
+from keyturn.domain.rotation import Cause, Failure, Step
+from keyturn.domain.secret import Secret, SecretName
 from keyturn.observability.failures import describe
 from keyturn.services.clock import Clock
+from keyturn.services.rotation.deciding import Decision, token_of
+from keyturn.services.rotation.gating import Sight
 from keyturn.services.rotation.leadership import Leadership
 from keyturn.services.rotation.matching import Known, Trouble
+from keyturn.services.rotation.pending import Wanted
 from keyturn.services.rotation.performing import Performing, Turn, failure_of, pause_after
 from keyturn.services.rotation.pool import Assignment, RotationPool
 from keyturn.services.rotation.run import UNEXPECTED
+from keyturn.store.journal import Journal
 
 logger = logging.getLogger(__name__)
 
@@ -131,3 +136,35 @@ class Turns:
     def _note(self, known: Known, failure: Failure | None) -> None:
         count = known.trouble.count + 1 if known.trouble else 1
         known.trouble = Trouble(failure, self._clock() + pause_after(count), count)
+
+
+def turn_of(
+    resource: ManagedSecret, secret: Secret, journal: Journal, decision: Decision, sight: Sight
+) -> Turn:
+    """Describe what was decided as a turn to be taken."""
+    wanted = _wanted(resource, secret, decision, sight)
+    return Turn(resource, secret.id, wanted, decision.retires, journal.mark, step=step_of(journal))
+
+
+def step_of(journal: Journal) -> Step:
+    """Tell which step the open rotation stands on, or a new one begins with."""
+    return journal.open.step if journal.open is not None else Step.CREATE_PENDING
+
+
+def _wanted(
+    resource: ManagedSecret, secret: Secret, decision: Decision, sight: Sight
+) -> Wanted | None:
+    match decision.cause:
+        case None:
+            return None
+        case Cause.REQUEST:
+            return Wanted(Cause.REQUEST, "annotation keyturn.dev/rotate", token_of(resource))
+        case Cause.INITIAL:
+            # A token that a resource is made with asks for no second rotation.
+            return Wanted(Cause.INITIAL, token=token_of(resource))
+        case Cause.HEALTH:
+            # Who asked before it failed did not ask for what follows.
+            token, back_to = token_of(resource), secret.stages.previous
+            return Wanted(Cause.HEALTH, sight.failed, token, back_to)
+        case cause:
+            return Wanted(cause)

@@ -4,13 +4,14 @@ import asyncio
 
 import pytest
 
+from fleet import Login
 from keyturn.bootstrap.vault import Vault
 from keyturn.domain.errors import InvalidSpecError, TargetUnavailableError
 from keyturn.domain.rotation import Cause
 from keyturn.domain.stage import Stage
 from keyturn.domain.version import VersionReason
 from keyturn.services.rotation.pending import Wanted
-from rotation_office import FakeSession, Login, Operator, failing, world_of
+from rotation_office import FakeSession, Operator, failing, world_of
 
 
 async def request(operator: Operator, token: str) -> Login:

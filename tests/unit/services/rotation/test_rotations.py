@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fleet import Login
 from keyturn.bootstrap.vault import Vault
 from keyturn.domain.errors import (
     ConflictError,
@@ -25,7 +26,6 @@ from rotation_office import (
     NAME,
     FakeSession,
     KilledError,
-    Login,
     Operator,
     World,
     failing,
@@ -570,7 +570,7 @@ async def test_giving_up_does_not_set_the_password_of_a_user_that_was_not_proved
 
 
 async def test_nor_is_it_retired(vault: Vault) -> None:
-    world = world_of(overlap="1h")
+    world = world_of(overlap={"max": "1h"})
     world.change("other", "root")
     world.target.accepted |= {Login("root", "secret")}
     operator = await Operator(vault, world).start()
@@ -595,7 +595,7 @@ async def test_nor_is_it_retired(vault: Vault) -> None:
 
 
 async def test_the_previous_credential_is_retired_when_its_overlap_is_over(vault: Vault) -> None:
-    operator = await Operator(vault, world_of(coexists=True, overlap="1h")).start()
+    operator = await Operator(vault, world_of(coexists=True, overlap={"max": "1h"})).start()
     await operator.settle()
     look = await request(operator, "one")
     assert len(operator.world.target.accepted) == 2
@@ -613,7 +613,7 @@ async def test_a_retirement_that_is_refused_is_tried_again_and_ends_no_rotation(
     vault: Vault,
 ) -> None:
     operator = await Operator(
-        vault, world_of("AlternatingUsers", overlap="1h", interval="1d")
+        vault, world_of("AlternatingUsers", overlap={"max": "1h"}, interval="1d")
     ).start()
     await operator.settle()
     await request(operator, "one")
@@ -632,7 +632,7 @@ async def test_a_retirement_that_is_refused_is_tried_again_and_ends_no_rotation(
 async def test_a_scheduled_rotation_waits_for_the_overlap_and_a_request_does_not(
     vault: Vault,
 ) -> None:
-    world = world_of("AlternatingUsers", overlap="3d", interval="1d")
+    world = world_of("AlternatingUsers", overlap={"max": "3d"}, interval="1d")
     operator = await Operator(vault, world).start()
     await operator.settle()
     look = await request(operator, "one")

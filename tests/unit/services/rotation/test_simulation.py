@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from fleet import Login
 from keyturn.bootstrap.vault import Vault
 from keyturn.domain.errors import KeyturnError, TargetRefusedError, TargetUnavailableError
 from keyturn.domain.rotation import Cause
@@ -25,7 +26,6 @@ from keyturn.services.rotation.pending import Wanted
 from rotation_office import (
     FakeSession,
     KilledError,
-    Login,
     Operator,
     Statement,
     World,
@@ -245,7 +245,9 @@ async def test_whatever_goes_wrong_no_credential_is_lost(
     tmp_path: Path, kind: str, seed: int
 ) -> None:
     strategy, coexists = KINDS[kind]
-    world = world_of(strategy, coexists=coexists, interval="2h", overlap="10m", maxFailures=3)
+    world = world_of(
+        strategy, coexists=coexists, interval="2h", overlap={"max": "10m"}, maxFailures=3
+    )
     chance = Random(f"{kind} {seed}")  # noqa: S311 - a story, no secret
     async with opened(tmp_path) as vault:
         first = await Operator(vault, world).start()

@@ -1,0 +1,178 @@
+"""Running pods, reduced to what tells which version of a Secret each of them holds."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from keyturn.domain.consumers import RunningPod, Use, Via, WorkloadRef
+from keyturn.kube.pod_uses import add_uses_of_pod, uses_by_container
+
+Json = Mapping[str, Any]
+
+REFRESH = timedelta(minutes=2)
+"""How old the files of a volume may be when a container begins.
+
+A kubelet mounts the volumes before it pulls the images, and brings them up to date each minute, or
+a minute and a half with its jitter, plus what its cache lags behind.
+"""
+
+_OVER = ("Succeeded", "Failed")
+_MOUNTED = frozenset({Via.VOLUME, Via.PROJECTED, Via.SUB_PATH})
+_CANNOT_START = frozenset(
+    {
+        "CrashLoopBackOff",
+        "ImagePullBackOff",
+        "ErrImagePull",
+        "InvalidImageName",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+
+
+class Owner(NamedTuple):
+    """The controller of an object, as its metadata names it."""
+
+    kind: str
+    name: str
+
+
+def owner_of(metadata: Json) -> Owner | None:
+    """Name the controller of an object; None if it has none."""
+    for reference in metadata.get("ownerReferences") or ():
+        if reference.get("controller"):
+            return Owner(reference["kind"], reference["name"])
+    return None
+
+
+def workload_of(metadata: Json, owners: Mapping[Owner, Owner]) -> WorkloadRef:
+    """Name the outermost owner of a pod; `owners` are the owners of ReplicaSets and Jobs."""
+    owner = owner_of(metadata)
+    if owner is None:
+        return WorkloadRef("Pod", metadata["name"])
+    return WorkloadRef(*owners.get(owner, owner))
+
+
+class PodFacts(NamedTuple):
+    """A running pod, and its controller, as its metadata names it."""
+
+    pod: RunningPod
+    owner: Owner | None
+
+
+def running_pod(body: Json) -> PodFacts | None:
+    """Reduce a pod as the apiserver gives it; None if it is over."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    if status.get("phase") in _OVER:
+        return None
+    statuses = list(_statuses(status))
+    pod = RunningPod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        workload=workload_of(metadata, {}),
+        created=_moment(metadata["creationTimestamp"]),
+        uses=_uses(body),
+        ready=any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in status.get("conditions") or ()
+        ),
+        is_failing=any(_is_failing(each) for each in statuses),
+        ip=status.get("podIP") or "",
+        deleting="deletionTimestamp" in metadata,
+    )
+    return PodFacts(pod, owner_of(metadata))
+
+
+def _uses(body: Json) -> Mapping[str, Use]:
+    spec, status = body["spec"], body.get("status") or {}
+    times = _PodTimes.of(body)
+    states = {each["name"]: each for each in _statuses(status)}
+    ways: dict[str, set[Via]] = {}
+    began: dict[str, list[datetime]] = {}
+    for container, uses in uses_by_container(spec).items():
+        for name, how in uses.items():
+            ways.setdefault(name, set()).update(how)
+            moment = times.began(states.get(container) or {}, mounts=not _MOUNTED.isdisjoint(how))
+            if moment is not None:
+                began.setdefault(name, []).append(moment)
+    add_uses_of_pod(ways, spec)
+    return {
+        name: Use(frozenset(how), min(began.get(name, ()), default=None))
+        for name, how in ways.items()
+    }
+
+
+class _PodTimes(NamedTuple):
+    """The times of a pod that its containers cannot be older than."""
+
+    accepted: datetime
+    """From when the kubelet can have mounted its volumes."""
+    created: datetime
+    is_accepted: bool
+    restarts: str
+    starting: frozenset[str]
+    """The names of those containers that are over when they succeeded: those of the start."""
+
+    @classmethod
+    def of(cls, body: Json) -> "_PodTimes":
+        spec, status = body["spec"], body.get("status") or {}
+        created = _moment(body["metadata"]["creationTimestamp"])
+        accepted = status.get("startTime")
+        return cls(
+            accepted=max(created, _moment(accepted)) if accepted else created,
+            created=created,
+            is_accepted=accepted is not None,
+            restarts=spec.get("restartPolicy", "Always"),
+            starting=frozenset(
+                container["name"]
+                for container in spec.get("initContainers") or ()
+                if container.get("restartPolicy") != "Always"
+            )
+            | frozenset(each["name"] for each in spec.get("ephemeralContainers") or ()),
+        )
+
+    def began(self, status: Json, *, mounts: bool) -> datetime | None:
+        """Tell when a container read a Secret at the earliest; None if it holds nothing.
+
+        The environment is read when the container begins, so what does not run holds nothing yet.
+        Files may have been mounted before: a container that waits will find them.
+        """
+        state = status.get("state") or {}
+        running, ended = state.get("running"), state.get("terminated")
+        if running is not None:
+            started = _moment(running["startedAt"]) if running.get("startedAt") else self.created
+            return max(self.accepted, started - REFRESH) if mounts else max(self.created, started)
+        if not mounts or not self.is_accepted or self._is_over(status, ended):
+            return None
+        last = ended or (status.get("lastState") or {}).get("terminated") or {}
+        finished = last.get("finishedAt")
+        return max(self.accepted, _moment(finished) - REFRESH) if finished else self.accepted
+
+    def _is_over(self, status: Json, ended: Json | None) -> bool:
+        if ended is None:
+            return False
+        if ended.get("exitCode") == 0 and status.get("name") in self.starting:
+            return True
+        return self.restarts == "Never" or (
+            self.restarts == "OnFailure" and ended.get("exitCode") == 0
+        )
+
+
+def _statuses(status: Json) -> Iterator[Json]:
+    for kind in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
+        yield from status.get(kind) or ()
+
+
+def _is_failing(status: Json) -> bool:
+    waiting = (status.get("state") or {}).get("waiting") or {}
+    if waiting.get("reason") in _CANNOT_START:
+        return True
+    over = (status.get("state") or {}).get("terminated") or {}
+    if over.get("exitCode") == 0:
+        return False
+    return bool(status.get("restartCount")) and not status.get("ready")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,142 @@
+"""Workloads, reduced to what they use and how their rollout stands."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from keyturn.domain.consumers import Workload, WorkloadRef
+from keyturn.kube.pod_uses import all_uses, env_names
+
+Json = Mapping[str, Any]
+
+
+class Rollout(NamedTuple):
+    """How far a workload has come with its newest template.
+
+    `moves`: it replaces its pods by itself when the template changes.
+    """
+
+    replicas: int
+    is_done: bool
+    has_failed: bool = False
+    moves: bool = True
+
+
+def workload(kind: str, body: Json) -> Workload:
+    """Reduce a workload as the apiserver gives it; `kind` is one of `TEMPLATES`."""
+    metadata, template = body["metadata"], TEMPLATES[kind](body)
+    rollout = _ROLLOUTS[kind](body) if kind in _ROLLOUTS else Rollout(0, is_done=True, moves=False)
+    pods = template.get("spec") or {}
+    deadline = body["spec"].get("progressDeadlineSeconds")
+    return Workload(
+        ref=WorkloadRef(kind, metadata["name"]),
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        annotations=metadata.get("annotations") or {},
+        template_annotations=(template.get("metadata") or {}).get("annotations") or {},
+        template_env_names=env_names(pods),
+        uses=all_uses(pods),
+        replicas=rollout.replicas,
+        progress_deadline=None if deadline is None else timedelta(seconds=deadline),
+        is_rolled_out=rollout.is_done,
+        has_failed=rollout.has_failed,
+        moves=rollout.moves,
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def _template(body: Json) -> Json:
+    # A Rollout may point to a Deployment instead.
+    template: Json = body["spec"].get("template") or {}
+    return template
+
+
+def _job_template(body: Json) -> Json:
+    template: Json = body["spec"]["jobTemplate"]["spec"].get("template") or {}
+    return template
+
+
+TEMPLATES: Mapping[str, Callable[[Json], Json]] = {
+    "Deployment": _template,
+    "StatefulSet": _template,
+    "DaemonSet": _template,
+    "Rollout": _template,
+    "Job": _template,
+    "CronJob": _job_template,
+}
+"""Where a kind has its pod template."""
+
+
+def _of_deployment(body: Json) -> Rollout:
+    spec, status = body["spec"], body.get("status") or {}
+    wanted = _wanted(spec)
+    updated = status.get("updatedReplicas") or 0
+    return Rollout(
+        wanted,
+        is_done=_is_observed(body)
+        and updated == wanted == (status.get("replicas") or 0)
+        and (status.get("availableReplicas") or 0) == wanted,
+        has_failed=any(
+            condition["type"] == "Progressing"
+            and condition["status"] == "False"
+            and condition.get("reason") == "ProgressDeadlineExceeded"
+            for condition in status.get("conditions") or ()
+        ),
+        moves=not spec.get("paused"),
+    )
+
+
+def _of_stateful_set(body: Json) -> Rollout:
+    spec, status = body["spec"], body.get("status") or {}
+    wanted, strategy = _wanted(spec), spec.get("updateStrategy") or {}
+    kept = (strategy.get("rollingUpdate") or {}).get("partition") or 0
+    return Rollout(
+        wanted,
+        is_done=_is_observed(body)
+        and (status.get("updatedReplicas") or 0) >= wanted - kept
+        and (status.get("replicas") or 0) == wanted
+        and (status.get("readyReplicas") or 0) == wanted,
+        moves=strategy.get("type") != "OnDelete",
+    )
+
+
+def _of_daemon_set(body: Json) -> Rollout:
+    status = body.get("status") or {}
+    wanted = status.get("desiredNumberScheduled") or 0
+    return Rollout(
+        wanted,
+        is_done=_is_observed(body)
+        and (status.get("updatedNumberScheduled") or 0) == wanted
+        and (status.get("numberAvailable") or 0) == wanted,
+        moves=(body["spec"].get("updateStrategy") or {}).get("type") != "OnDelete",
+    )
+
+
+def _of_argo_rollout(body: Json) -> Rollout:
+    spec, status = body["spec"], body.get("status") or {}
+    # Argo writes the generation as text.
+    observed = str(status.get("observedGeneration", "")) == str(body["metadata"].get("generation"))
+    return Rollout(
+        _wanted(spec),
+        is_done=observed and status.get("phase") == "Healthy",
+        has_failed=observed and status.get("phase") == "Degraded",
+        moves=not spec.get("paused") and "template" in spec,
+    )
+
+
+_ROLLOUTS: Mapping[str, Callable[[Json], Rollout]] = {
+    "Deployment": _of_deployment,
+    "StatefulSet": _of_stateful_set,
+    "DaemonSet": _of_daemon_set,
+    "Rollout": _of_argo_rollout,
+}
+
+
+def _wanted(spec: Json) -> int:
+    replicas = spec.get("replicas")
+    return 1 if replicas is None else int(replicas)
+
+
+def _is_observed(body: Json) -> bool:
+    observed = (body.get("status") or {}).get("observedGeneration") or 0
+    return int(observed) >= int(body["metadata"].get("generation") or 0)
