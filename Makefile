@@ -14,7 +14,7 @@ WORKERS ?= 3
 
 export PYTHONPATH := $(CURDIR)/controlplane
 
-.PHONY: help demo test test-full bench control-plane servers check lint types format docs clean venv
+.PHONY: help demo kind image test test-full bench control-plane binaries servers check lint types format docs chart clean venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,10 +22,16 @@ help: ## Show this list
 demo: $(STAMP) ## Show what Keyturn does on a real control plane (KEEP=1 leaves it running)
 	$(BIN)/keyturn demo $(if $(KEEP),--keep)
 
-test: $(STAMP) control-plane servers ## Run every test (ARGS="-k word" goes to pytest)
+kind: $(STAMP) ## Install Keyturn in a cluster of kind, for people with a container engine
+	@$(BIN)/python -m keyturn_controlplane.kind
+
+image: ## Build the operator's image, without a container engine
+	@image/build
+
+test: $(STAMP) binaries servers ## Run every test (ARGS="-k word" goes to pytest)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
-test-full: $(STAMP) control-plane servers ## Run every test, rotations killed 100 times at each place: hours (ARGS as for test)
+test-full: $(STAMP) binaries servers ## Run every test, rotations killed 100 times at each place: hours (ARGS as for test)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --kills 100 $(ARGS)
 
 bench: $(STAMP) control-plane ## Measure throughput, latency and writes (ARGS go to the benchmark)
@@ -33,6 +39,9 @@ bench: $(STAMP) control-plane ## Measure throughput, latency and writes (ARGS go
 
 control-plane: $(STAMP) ## Find or build etcd, kube-apiserver, kube-controller-manager and kubectl
 	@$(BIN)/python -m keyturn_controlplane build
+
+binaries: $(STAMP) ## Find or build what the tests run: the control plane, a node, helm and kind
+	@$(BIN)/python -m keyturn_controlplane build --for-tests
 
 servers: ## Install the databases and other servers that the tests start
 	@.ci/servers
@@ -51,8 +60,11 @@ format: $(STAMP) ## Put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-docs: $(STAMP) ## Make docs/resource.md from the CRD
+docs: $(STAMP) chart ## Make the references of the resources from the CRDs, and the chart
 	$(BIN)/python docs/make_reference.py
+
+chart: $(STAMP) ## Make the chart's copies, schema and page, and deploy/, from crds/, rbac/ and values.yaml
+	$(BIN)/python docs/make_chart.py
 
 venv: $(STAMP) ## Make the Python environment
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,6 +17,7 @@ ASSETS = "KUBEBUILDER_ASSETS"
 CONTROLLER_MANAGER = "kube-controller-manager"
 KUBECTL = "kubectl"
 NAMES = ("etcd", KUBECTL, "kube-apiserver", CONTROLLER_MANAGER)
+NODE_NAMES = ("kube-scheduler", "kubelet", "containerd", "containerd-shim-runc-v2", "ctr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,23 @@ class Binaries:
     @classmethod
     def in_folder(cls, folder: Path) -> Self:
         return cls(*(folder / name for name in NAMES))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBinaries:
+    """The paths of what a node runs."""
+
+    kube_scheduler: Path
+    kubelet: Path
+    containerd: Path
+    containerd_shim: Path
+    ctr: Path
+    runc: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path, runc: Path) -> Self:
+        scheduler, kubelet, containerd, shim, ctr = (folder / name for name in NODE_NAMES)
+        return cls(scheduler, kubelet, containerd, shim, ctr, runc)
 
 
 def find_or_build(
@@ -54,6 +72,33 @@ def find_or_build(
         return found
     built = Builder.create(environ, reporter).build([CONTROLLER_MANAGER])
     return Binaries(found.etcd, found.kubectl, found.kube_apiserver, built / CONTROLLER_MANAGER)
+
+
+def find_or_build_node(
+    environ: Mapping[str, str] = os.environ,
+    reporter: Reporter | None = None,
+    *,
+    folders: Sequence[str] = ("/usr/local/sbin", "/usr/sbin"),
+) -> NodeBinaries:
+    """Return what a node runs: of KUBEBUILDER_ASSETS if all is there, else built and then cached.
+
+    Args:
+        environ: The environment.
+        reporter: Who tells about a build.
+        folders: Where runc, which the system has, is looked for besides PATH.
+
+    Raises:
+        BinaryMissingError: There is no runc.
+        BuildFailedError: A binary could not be built.
+    """
+    runc = shutil.which("runc", path=os.pathsep.join([environ.get("PATH", ""), *folders]))
+    if runc is None:
+        raise BinaryMissingError("a node needs runc: apt-get install runc")
+    assets = Path(environ.get(ASSETS, "")).absolute()
+    if environ.get(ASSETS) and all(os.access(assets / name, os.X_OK) for name in NODE_NAMES):
+        return NodeBinaries.in_folder(assets, Path(runc))
+    folder = Builder.create(environ, reporter or Reporter()).build(NODE_NAMES)
+    return NodeBinaries.in_folder(folder, Path(runc))
 
 
 def find_kubectl(environ: Mapping[str, str] = os.environ, reporter: Reporter | None = None) -> Path:

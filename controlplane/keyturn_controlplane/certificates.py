@@ -1,6 +1,7 @@
 """The certificate authorities of one control plane, and what they sign."""
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,11 +25,11 @@ LIFETIME = timedelta(days=30)
 
 CLOCK_SKEW = timedelta(minutes=5)
 
-SERVER_NAMES = (
-    x509.DNSName("localhost"),
-    x509.DNSName("kubernetes.default.svc"),
-    x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-)
+NODE_NAME = "keyturn-node"
+"""Of a control plane with a node; there is one at most."""
+
+SERVER_NAMES = ("localhost", "kubernetes.default.svc")
+SERVER_ADDRESS = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,20 @@ class Authority:
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
     now: datetime
+    addresses: tuple[str, ...]
 
     @classmethod
-    def create(cls, folder: Path, name: str, now: datetime) -> Self:
-        """Make an authority and write its certificate to `folder`/ca.crt."""
+    def create(
+        cls, folder: Path, name: str, now: datetime, addresses: Iterable[str] = (SERVER_ADDRESS,)
+    ) -> Self:
+        """Make an authority and write its certificate to `folder`/ca.crt.
+
+        Args:
+            folder: Where it and what it signs are written.
+            name: Its common name.
+            now: The time.
+            addresses: Where the servers listen for which it signs.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _subject(name)
         certificate = (
@@ -63,7 +74,7 @@ class Authority:
             .sign(key, hashes.SHA256())
         )
         write_private(folder / "ca.crt", certificate.public_bytes(Encoding.PEM))
-        return cls(folder, certificate, key, now)
+        return cls(folder, certificate, key, now, tuple(addresses))
 
     @property
     def file(self) -> Path:
@@ -90,7 +101,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-            .add_extension(x509.SubjectAlternativeName(SERVER_NAMES), critical=False)
+            .add_extension(self._server_names(), critical=False)
             .add_extension(identifier, critical=False)
             .sign(self.key, hashes.SHA256())
         )
@@ -98,6 +109,11 @@ class Authority:
             write_private(self.folder / f"{file_name}.crt", certificate.public_bytes(Encoding.PEM)),
             write_private(self.folder / f"{file_name}.key", _private_pem(key)),
         )
+
+    def _server_names(self) -> x509.SubjectAlternativeName:
+        names = (x509.DNSName(name) for name in SERVER_NAMES)
+        parsed = (ipaddress.ip_address(address) for address in dict.fromkeys(self.addresses))
+        return x509.SubjectAlternativeName([*names, *(x509.IPAddress(each) for each in parsed)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +129,24 @@ class Credentials:
     apiserver: KeyPair
     admin: KeyPair
     controller_manager: KeyPair
+    scheduler: KeyPair
+    kubelet: KeyPair
+    kubelet_client: KeyPair
     service_account: KeyPair
 
     @classmethod
-    def create(cls, folder: Path, now: datetime) -> Self:
-        """Make all of them anew under `folder`; a service account key that is there is kept."""
+    def create(cls, folder: Path, now: datetime, address: str = SERVER_ADDRESS) -> Self:
+        """Make all of them anew under `folder`; a service account key that is there is kept.
+
+        Args:
+            folder: Where they are written.
+            now: The time.
+            address: Where the apiserver and the kubelet listen.
+        """
         etcd = Authority.create(folder / "etcd", "keyturn-etcd-ca", now)
-        cluster = Authority.create(folder / "kubernetes", "keyturn-kubernetes-ca", now)
+        cluster = Authority.create(
+            folder / "kubernetes", "keyturn-kubernetes-ca", now, (SERVER_ADDRESS, address)
+        )
         return cls(
             etcd_ca=etcd.file,
             etcd=etcd.issue("etcd", "etcd"),
@@ -128,6 +155,12 @@ class Credentials:
             admin=cluster.issue("admin", "keyturn-admin", "system:masters"),
             controller_manager=cluster.issue(
                 "controller-manager", "system:kube-controller-manager"
+            ),
+            scheduler=cluster.issue("scheduler", "system:kube-scheduler"),
+            kubelet=cluster.issue("kubelet", f"system:node:{NODE_NAME}", "system:nodes"),
+            # By it the apiserver reaches the kubelet, which asks back what it may.
+            kubelet_client=cluster.issue(
+                "kubelet-client", "kube-apiserver-kubelet-client", "system:masters"
             ),
             service_account=_service_account_key(folder / "kubernetes"),
         )

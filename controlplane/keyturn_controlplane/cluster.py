@@ -6,27 +6,32 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from keyturn_controlplane import components, kubeconfig
-from keyturn_controlplane.binaries import Binaries
+from keyturn_controlplane import components, kubeconfig, node_components
+from keyturn_controlplane.addresses import ReservedAddresses
+from keyturn_controlplane.binaries import Binaries, NodeBinaries
 from keyturn_controlplane.certificates import Credentials
 from keyturn_controlplane.crds import are_established
 from keyturn_controlplane.endpoints import Endpoint
-from keyturn_controlplane.errors import CommandFailedError, NotReadyError
+from keyturn_controlplane.errors import CommandFailedError, ControlPlaneError
+from keyturn_controlplane.node import (
+    CONTAINERD,
+    KUBELET,
+    NODE,
+    SCHEDULER,
+    Node,
+    check_the_folder,
+    check_the_user,
+)
 from keyturn_controlplane.ports import ReservedPorts
 from keyturn_controlplane.processes import Processes
 
-READY_SECONDS = 90.0
-"""How long a part may take to become ready, on the slowest machine that is worth waiting for."""
-
-_POLL_SECONDS = 0.02
 _ETCD_PAGE = 500
 
 ETCD, APISERVER, CONTROLLER_MANAGER = "etcd", "kube-apiserver", "kube-controller-manager"
@@ -52,9 +57,11 @@ class ControlPlane:
         durable: Whether etcd waits for the disk; only a test of a power cut needs it.
         apiserver_flags: More flags for kube-apiserver.
         controllers: The controllers to run, as kube-controller-manager names them.
+        with_node: What a node runs, if there is to be one: then pods can be scheduled when the
+            `with` is entered, and the controllers that they need run besides. It needs root.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, and has a default
         self,
         binaries: Binaries,
         *,
@@ -63,12 +70,16 @@ class ControlPlane:
         durable: bool = False,
         apiserver_flags: Sequence[str] = (),
         controllers: Sequence[str] = components.CONTROLLERS,
+        with_node: NodeBinaries | None = None,
     ) -> None:
         self._binaries = binaries
         self._crds = tuple(crds)
         self._durable = durable
         self._apiserver_flags = tuple(apiserver_flags)
-        self._controllers = tuple(controllers)
+        self._node_binaries = with_node
+        self._addresses: ReservedAddresses | None = None
+        more = node_components.CONTROLLERS if with_node else ()
+        self._controllers = (*controllers, *more)
         self._folder_to_keep = folder
 
     # The life of it
@@ -89,17 +100,54 @@ class ControlPlane:
         self._undo.close()
 
     def _prepare(self, undo: ExitStack) -> None:
+        if self._node_binaries is not None:
+            check_the_user(os.geteuid())
+            self._addresses = undo.enter_context(ReservedAddresses())
         self._ports = undo.enter_context(ReservedPorts(3))
         self.folder = self._make_folder(undo)
         keep_folder = self._folder_to_keep is not None
         self._processes = undo.enter_context(Processes(self.folder, keep_folder=keep_folder))
-        credentials = Credentials.create(self.folder / "certificates", datetime.now(UTC))
-        self._layout = components.Layout(self.folder, credentials, *self._ports.numbers)
+        self._layout = self._lay_out()
+        credentials = self._layout.credentials
         self._etcd = Endpoint(self._layout.etcd_port, credentials.etcd_ca, credentials.etcd)
-        self._apiserver = Endpoint(self._layout.apiserver_port, credentials.ca, credentials.admin)
+        self._apiserver = Endpoint(
+            self._layout.apiserver_port,
+            credentials.ca,
+            credentials.admin,
+            self._layout.apiserver_address,
+        )
         self.kubeconfig = kubeconfig.write_for_certificate(
             self.folder / "kubeconfig", self.url, self.ca_file, credentials.admin
         )
+        self._node = self._make_node()
+
+    def _lay_out(self) -> components.Layout:
+        """With a node the apiserver answers where pods look for it: at its Service."""
+        folder, now = self.folder / "certificates", datetime.now(UTC)
+        etcd, peer, apiserver = self._ports.numbers
+        if self._addresses is None:
+            credentials = Credentials.create(folder, now)
+            return components.Layout(self.folder, credentials, etcd, peer, apiserver)
+        address, services = self._addresses.server, self._addresses.servers
+        credentials = Credentials.create(folder, now, address)
+        return components.Layout(
+            self.folder, credentials, etcd, peer, components.HTTPS_PORT, address, services
+        )
+
+    def _make_node(self) -> Node | None:
+        if self._node_binaries is None or self._addresses is None:
+            return None
+        check_the_folder(self.folder)
+        credentials = self._layout.credentials
+        self._apiserver_flags += tuple(node_components.apiserver_flags(credentials))
+        layout = node_components.NodeLayout(
+            self.folder / "node",
+            credentials,
+            self._addresses.server,
+            self._addresses.pods,
+            self._addresses.servers,
+        )
+        return Node(self._node_binaries, self._processes, layout, self._apiserver)
 
     def _make_folder(self, undo: ExitStack) -> Path:
         if self._folder_to_keep is not None:
@@ -112,10 +160,12 @@ class ControlPlane:
     def _start(self) -> None:
         binary = self._binaries.etcd
         self._run(ETCD, components.etcd(binary, self._layout, durable=self._durable))
-        self._wait_for(ETCD, lambda: self._etcd.answers("/health"))
+        self._processes.wait_for(ETCD, lambda: self._etcd.answers("/health"))
         self.start_apiserver()
         self._apply_crds()
         self._start_controller_manager()
+        if self._node is not None:
+            self._node.start()
 
     def detach(self) -> int:
         """Let it outlive this process, and the `with`.
@@ -136,6 +186,8 @@ class ControlPlane:
         """
         for name in (ETCD, APISERVER, CONTROLLER_MANAGER):
             self._processes.check(name)
+        if self._node is not None:
+            self._node.check()
 
     def start_apiserver(self) -> None:
         """Start the apiserver, on the port and with the data it had before, and wait for it.
@@ -146,7 +198,7 @@ class ControlPlane:
         """
         binary = self._binaries.kube_apiserver
         self._run(APISERVER, components.kube_apiserver(binary, self._layout, self._apiserver_flags))
-        self._wait_for(APISERVER, lambda: self._apiserver.answers("/readyz"))
+        self._processes.wait_for(APISERVER, lambda: self._apiserver.answers("/readyz"))
 
     def _run(self, name: str, argv: Sequence[str]) -> None:
         self._processes.start(name, argv, components.GO_RUNTIME)
@@ -172,7 +224,7 @@ class ControlPlane:
             components.kube_controller_manager(binary, self._layout, identity, self._controllers),
         )
         account = "/api/v1/namespaces/default/serviceaccounts/default"
-        self._wait_for(CONTROLLER_MANAGER, lambda: self._apiserver.answers(account))
+        self._processes.wait_for(CONTROLLER_MANAGER, lambda: self._apiserver.answers(account))
         if "garbage-collector-controller" in self._controllers:
             self._wait_for_garbage_collection()
 
@@ -181,7 +233,7 @@ class ControlPlane:
         owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "never-was"}
         orphan = {"name": "keyturn-orphan", "ownerReferences": [owner]}
         self._apiserver.post(path, {"metadata": orphan})
-        self._wait_for(
+        self._processes.wait_for(
             CONTROLLER_MANAGER, lambda: not self._apiserver.answers(f"{path}/keyturn-orphan")
         )
 
@@ -189,23 +241,29 @@ class ControlPlane:
         for path in self._crds:
             self.kubectl("apply", "--server-side", "-f", str(path))
         if self._crds:
-            self._wait_for(APISERVER, self._serves_crds)
+            self._processes.wait_for(APISERVER, self._serves_crds)
 
     def _serves_crds(self) -> bool:
         return are_established(json.loads(self.kubectl("get", "crds", "-o", "json").stdout))
 
-    def _wait_for(self, name: str, is_ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while not is_ready():
-            self._processes.check(name)
-            if time.monotonic() > deadline:
-                raise NotReadyError(
-                    f"{name} is not ready after {READY_SECONDS:.0f} s; the last lines of its log:"
-                    f"\n{self._processes.log_tail(name)}"
-                )
-            time.sleep(_POLL_SECONDS)
-
     # The use of it
+
+    @property
+    def node(self) -> Node:
+        """The node.
+
+        Raises:
+            ControlPlaneError: It was made without one.
+        """
+        if self._node is None:
+            raise ControlPlaneError("this control plane has no node")
+        return self._node
+
+    @property
+    def logs(self) -> tuple[str, ...]:
+        """The names of all logs there are."""
+        of_node = (SCHEDULER, NODE, CONTAINERD, KUBELET) if self._node is not None else ()
+        return (ETCD, APISERVER, CONTROLLER_MANAGER, *of_node)
 
     @property
     def url(self) -> str:
@@ -222,7 +280,7 @@ class ControlPlane:
         return self._layout.etcd_folder
 
     def log_file(self, name: str) -> Path:
-        """Return the log of `etcd`, `kube-apiserver` or `kube-controller-manager`."""
+        """Return a log, by one of the names in `logs`."""
         return self._processes.log_file(name)
 
     def kubectl(

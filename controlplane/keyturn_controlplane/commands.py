@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from keyturn_controlplane.errors import BuildFailedError
+from keyturn_controlplane.errors import BuildFailedError, ControlPlaneError
 from keyturn_controlplane.progress import Reporter
 
 _TICK_SECONDS = 1.0
@@ -18,11 +18,13 @@ def run_step(
     argv: Sequence[str],
     environ: Mapping[str, str],
     folder: Path,
+    *,
+    failure: type[ControlPlaneError] = BuildFailedError,
 ) -> None:
     """Run a command to its end and show that it runs; it is stopped if this process is.
 
     Raises:
-        BuildFailedError: It failed; the message ends with the last of what it said.
+        ControlPlaneError: The `failure`; the message ends with the last of what it said.
     """
     with tempfile.TemporaryFile() as output, reporter.step(title) as tick:
         process = subprocess.Popen(
@@ -39,7 +41,7 @@ def run_step(
             output.seek(0)
             lines = output.read().decode(errors="replace").splitlines()[-_SHOWN_LINES:]
             said = "\n".join(f"  {line}" for line in lines)
-            raise BuildFailedError(f"{title} failed with {process.returncode}:\n{said}")
+            raise failure(f"{title} failed with {process.returncode}:\n{said}")
 
 
 def _runs(process: subprocess.Popen[bytes]) -> bool:

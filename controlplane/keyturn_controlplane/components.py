@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keyturn_controlplane.certificates import Credentials
+from keyturn_controlplane.certificates import SERVER_ADDRESS, Credentials
 
 CONTROLLERS = (
     "clusterrole-aggregation-controller",
@@ -21,6 +21,9 @@ CONTROLLERS = (
 )
 """What a cluster without nodes needs: what cleans up, what gives identities, what makes pods."""
 
+HTTPS_PORT = 443
+"""On which the Service `kubernetes` has the apiserver."""
+
 GO_RUNTIME = {"GOGC": "400", "GOMEMLIMIT": "2GiB"}
 """The heap of an almost empty cluster is so small that Go would collect it many times a second."""
 
@@ -34,10 +37,12 @@ class Layout:
     etcd_port: int
     etcd_peer_port: int
     apiserver_port: int
+    apiserver_address: str = SERVER_ADDRESS
+    services: str = "10.96.0.0/16"
 
     @property
     def url(self) -> str:
-        return f"https://127.0.0.1:{self.apiserver_port}"
+        return f"https://{self.apiserver_address}:{self.apiserver_port}"
 
     @property
     def etcd_url(self) -> str:
@@ -76,7 +81,7 @@ def etcd(binary: Path, layout: Layout, *, durable: bool) -> list[str]:
 
 
 def kube_apiserver(binary: Path, layout: Layout, extra: Sequence[str] = ()) -> list[str]:
-    """Return the command line of the apiserver: RBAC, service accounts, no audit log."""
+    """Return the command line of the apiserver: Node and RBAC, service accounts, no audit log."""
     credentials = layout.credentials
     return [
         str(binary),
@@ -84,7 +89,7 @@ def kube_apiserver(binary: Path, layout: Layout, extra: Sequence[str] = ()) -> l
         f"--etcd-cafile={credentials.etcd_ca}",
         f"--etcd-certfile={credentials.etcd.certificate}",
         f"--etcd-keyfile={credentials.etcd.key}",
-        "--bind-address=127.0.0.1",
+        f"--bind-address={layout.apiserver_address}",
         f"--secure-port={layout.apiserver_port}",
         "--permit-port-sharing",
         f"--tls-cert-file={credentials.apiserver.certificate}",
@@ -93,8 +98,9 @@ def kube_apiserver(binary: Path, layout: Layout, extra: Sequence[str] = ()) -> l
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={credentials.service_account.certificate}",
         f"--service-account-signing-key-file={credentials.service_account.key}",
-        "--authorization-mode=RBAC",
-        "--service-cluster-ip-range=10.96.0.0/16",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        f"--service-cluster-ip-range={layout.services}",
         # An Endpoints object may not hold an address of loopback, so nobody writes one.
         "--endpoint-reconciler-type=none",
         # Without it a stop waits a minute for watches that nobody ends.

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keyturn_controlplane.certificates import KeyPair
+from keyturn_controlplane.certificates import SERVER_ADDRESS, KeyPair
 from keyturn_controlplane.errors import ControlPlaneError
 
 TIMEOUT_SECONDS = 10.0
+
+_JSON, _MERGE_PATCH = "application/json", "application/merge-patch+json"
+_CONTENT = {"GET": _JSON, "POST": _JSON, "PATCH": _MERGE_PATCH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Endpoint:
     port: int
     ca_file: Path
     client: KeyPair
+    address: str = SERVER_ADDRESS
     _context: ssl.SSLContext = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -29,7 +33,7 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self.address}:{self.port}"
 
     def answers(self, path: str) -> bool:
         """Tell whether a GET succeeds; False as well while nobody listens."""
@@ -49,7 +53,14 @@ class Endpoint:
 
     def post(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
         """Post JSON and return the JSON of the answer; raises as `get` does."""
-        body = self._checked("POST", path, json.dumps(document).encode())
+        return self._sent("POST", path, document)
+
+    def patch(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Merge JSON into what is there and return what it is then; raises as `get` does."""
+        return self._sent("PATCH", path, document)
+
+    def _sent(self, method: str, path: str, document: dict[str, Any]) -> dict[str, Any]:
+        body = self._checked(method, path, json.dumps(document).encode())
         answer: dict[str, Any] = json.loads(body)
         return answer
 
@@ -62,10 +73,10 @@ class Endpoint:
 
     def _request(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=TIMEOUT_SECONDS, context=self._context
+            self.address, self.port, timeout=TIMEOUT_SECONDS, context=self._context
         )
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
+            connection.request(method, path, body, {"Content-Type": _CONTENT[method]})
             response = connection.getresponse()
             return response.status, response.read()
         finally:

@@ -23,3 +23,11 @@ class NotReadyError(ControlPlaneError):
 
 class CommandFailedError(ControlPlaneError):
     """kubectl ended with an error; the message is what it said."""
+
+
+class EngineMissingError(ControlPlaneError):
+    """No container engine answers, which kind needs."""
+
+
+class KindError(ControlPlaneError):
+    """A step on the way to a cluster of kind failed; the message ends with what was said."""

@@ -5,18 +5,23 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
 from keyturn_controlplane import keeper
-from keyturn_controlplane.errors import ProcessFailedError
+from keyturn_controlplane.errors import NotReadyError, ProcessFailedError
 
 LOG_LINES = 12
 """How many of the last lines of a log an error shows."""
 
+READY_SECONDS = 90.0
+"""How long a part may take to become ready, on the slowest machine that is worth waiting for."""
+
+_POLL_SECONDS = 0.02
 _STOP_SECONDS = 4 * keeper.GRACE_SECONDS
 
 
@@ -65,6 +70,30 @@ class Processes:
             raise ProcessFailedError(
                 f"{name} {_ending(exit_code)}; the last lines of its log:\n{self.log_tail(name)}"
             )
+
+    def wait_for(
+        self, name: str, is_ready: Callable[[], bool], *, tail_of: str | None = None
+    ) -> None:
+        """Wait until a process that runs is ready.
+
+        Args:
+            name: The process.
+            is_ready: Tells whether it is, by asking it.
+            tail_of: Whose log tells why it is not; its own if None.
+
+        Raises:
+            ProcessFailedError: It ended instead.
+            NotReadyError: It did not become ready in time.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while not is_ready():
+            self.check(name)
+            if time.monotonic() > deadline:
+                raise NotReadyError(
+                    f"{name} is not ready after {READY_SECONDS:.0f} s; the last lines of its log:"
+                    f"\n{self.log_tail(tail_of or name)}"
+                )
+            time.sleep(_POLL_SECONDS)
 
     def log_file(self, name: str) -> Path:
         return self._logs / f"{name}.log"

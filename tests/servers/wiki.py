@@ -23,13 +23,14 @@ class Wiki:
         self._file = file
         self._lock = threading.Lock()
         self.scheme = "http"
+        self.host = "localhost"
         self.port = 0
         self.changes: list[str] = []
         self.put(*ADMIN)
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://localhost:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def put(self, user: str, password: str) -> None:
         hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(_ROUNDS)).decode()
@@ -92,15 +93,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
-    def __init__(self, wiki: Wiki, context: ssl.SSLContext | None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, wiki: Wiki, context: ssl.SSLContext | None, host: str) -> None:
+        super().__init__((host, 0), _Handler)
         self.wiki = wiki
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_side=True)
 
 
 @contextmanager
-def serving(folder: Path, authority: Authority | None = None) -> Iterator[Wiki]:
+def serving(
+    folder: Path, authority: Authority | None = None, *, address: str = "127.0.0.1"
+) -> Iterator[Wiki]:
     """Serve a wiki on a free port of loopback, over TLS where an authority is given."""
     wiki = Wiki(folder / "htpasswd")
     context = None
@@ -109,7 +112,9 @@ def serving(folder: Path, authority: Authority | None = None) -> Iterator[Wiki]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pair.certificate, pair.key)
         wiki.scheme = "https"
-    server = _Server(wiki, context)
+    server = _Server(wiki, context, address)
+    if address != "127.0.0.1":
+        wiki.host = address
     wiki.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from keyturn_controlplane.binaries import find_or_build
-from keyturn_controlplane.build import MODULE, Builder
+from keyturn_controlplane.build import MODULE, PACKAGES, Builder
 from keyturn_controlplane.errors import BinaryMissingError, BuildFailedError
 from keyturn_controlplane.progress import Reporter
 
@@ -177,6 +177,22 @@ def test_an_interrupt_stops_the_build(environ: dict[str, str]) -> None:
 
     files = [path.name for path in Path(environ["XDG_CACHE_HOME"]).rglob("*") if path.is_file()]
     assert files == [".lock"]
+
+
+def test_the_tests_have_everything_built_that_go_mod_names(environ: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "keyturn_controlplane", "build", "--for-tests"]
+
+    run = subprocess.run(
+        command,
+        env=environ | {"PYTHONPATH": str(MODULE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    built = {path.name for path in Path(run.stdout.strip()).iterdir()}
+    assert built == set(PACKAGES) | {".lock"}
+    assert {"kubelet", "containerd", "helm", "kind"} < built
 
 
 def test_progress_names_each_binary_and_its_number(

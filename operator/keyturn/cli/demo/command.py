@@ -15,9 +15,10 @@ def demo(
         bool, typer.Option("--keep", help="Leave everything running, and say how to stop it.")
     ] = False,
 ) -> None:
-    """Show what Keyturn does, on a real control plane that it builds, starts and removes.
+    """Show what Keyturn does, on a cluster that it makes and removes.
 
-    With KEYTURN_KUBECONFIG it uses that cluster, and removes what it made there.
+    That is one of kind where a container engine answers, else a control plane that it builds. With
+    KEYTURN_KUBECONFIG it uses that cluster, and removes what it made there.
     """
     if find_spec("keyturn_controlplane") is None:
         raise NotFoundError(

@@ -1,16 +1,14 @@
 """The cluster of KEYTURN_KUBECONFIG, which is left as it was found."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from keyturn.cli.demo.cluster import NAMESPACE, Cluster, Left, prepare
+from keyturn.cli.demo.cluster import NAMESPACE, Cluster, Left, install_crds, prepare
 from keyturn.cli.demo.errors import CommandFailedError, DemoError
 from keyturn.cli.demo.kubectl import Kubectl
 from keyturn.cli.demo.screen import Screen
 from keyturn_controlplane.binaries import find_kubectl
-from keyturn_controlplane.crds import are_established
 
 ANSWER_SECONDS = 15
 CRD = "managedsecrets.keyturn.dev"
@@ -41,25 +39,13 @@ def other_cluster(kubeconfig: Path, root: Path, folder: Path, screen: Screen) ->
         return Left(commands=(f"{run} namespace {NAMESPACE}", f"{run} {' '.join(made)}"))
 
     try:
-        kubectl.run("apply", "--server-side", "-f", str(root / "crds"))
-        _wait_until_served(kubectl, root / "crds")
+        install_crds(kubectl, root)
         prepare(kubectl, root)
         screen.well("It has the CRD, the rights and the policies until the end of the demo.")
         yield Cluster(kubectl, detach, watch_namespaces=(NAMESPACE,))
     finally:
         if not is_kept:
             _remove(kubectl, made, screen)
-
-
-def _wait_until_served(kubectl: Kubectl, crds: Path) -> None:
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while not are_established(kubectl.json("get", "-f", str(crds))):
-        if time.monotonic() > deadline:
-            raise DemoError(
-                f"expected: the cluster serves the kinds of {crds} within {ANSWER_SECONDS} s\n"
-                "saw: it does not"
-            )
-        time.sleep(0.1)
 
 
 @contextmanager

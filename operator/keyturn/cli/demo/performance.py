@@ -13,6 +13,7 @@ from keyturn.cli import exits
 from keyturn.cli.demo.cluster import Cluster
 from keyturn.cli.demo.drifting import show_drift
 from keyturn.cli.demo.errors import DemoError
+from keyturn.cli.demo.kind_cluster import kind_cluster
 from keyturn.cli.demo.leaving import leave
 from keyturn.cli.demo.operating import Operator
 from keyturn.cli.demo.other_cluster import other_cluster
@@ -25,6 +26,7 @@ from keyturn.cli.demo.searching import show_search
 from keyturn.cli.demo.stage import Stage
 from keyturn.cli.demo.versioning import show_versions
 from keyturn_controlplane.errors import ControlPlaneError
+from keyturn_controlplane.kind.engine import engine_for_demo
 from keyturn_controlplane.processes import Processes
 
 CHECKOUT = Path(keyturn_controlplane.__file__).parents[2]
@@ -73,9 +75,12 @@ def perform(kubeconfig: Path | None, *, keep: bool) -> int:
 def _cluster(
     kubeconfig: Path | None, folder: Path, screen: Screen
 ) -> AbstractContextManager[Cluster]:
-    if kubeconfig is None:
-        return own_cluster(CHECKOUT, folder, screen)
-    return other_cluster(kubeconfig, CHECKOUT, folder, screen)
+    if kubeconfig is not None:
+        return other_cluster(kubeconfig, CHECKOUT, folder, screen)
+    engine = engine_for_demo()
+    if engine is not None:
+        return kind_cluster(engine, CHECKOUT, folder, screen)
+    return own_cluster(CHECKOUT, folder, screen)
 
 
 def _play(stage: Stage) -> None:

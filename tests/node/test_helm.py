@@ -1,0 +1,97 @@
+"""The chart on a real node: the pod runs, is upgraded, goes, comes back, and no value is lost."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from apiserver import a_managed_secret
+from canary_scan import CanaryScan
+from chart.helming import HelmError
+from cluster.operating import eventually
+from keyturn_controlplane.binaries import Binaries, NodeBinaries
+from keyturn_controlplane.ports import ReservedPorts
+from node.pods import Pods
+from node.releases import CHART, HOME, POD, RELEASE, VALUES, WAIT, Site, a_site
+
+ENFORCE = "pod-security.kubernetes.io/enforce"
+
+
+@pytest.fixture
+def site(
+    binaries: Binaries,
+    node_binaries: NodeBinaries,
+    canary_scan: CanaryScan,
+    operator_image: Path,
+    tmp_path: Path,
+) -> Iterator[Site]:
+    """A cluster with a node and nothing of Keyturn but the image."""
+    with a_site(binaries, node_binaries, canary_scan, operator_image, tmp_path) as site:
+        yield site
+
+
+def made(pods: Pods, name: str) -> dict[str, str]:
+    """Apply a ManagedSecret, wait for it, and read what it has generated."""
+    pods.apply(a_managed_secret(name, data=[{"key": "password", "generate": {"password": {}}}]))
+    pods.kubectl("wait", "--for=condition=Ready", f"managedsecret/{name}", "--timeout=60s")
+    return shown(pods, name)
+
+
+def shown(pods: Pods, name: str) -> dict[str, str]:
+    said = pods.kubectl("get", "secret", name, "--output", "json", "--ignore-not-found")
+    data: dict[str, str] = json.loads(said or "{}").get("data", {})
+    return data
+
+
+def test_the_chart_from_install_to_reinstall(site: Site) -> None:
+    kubectl = site.control_plane.kubectl
+    shop = Pods(site.control_plane, "shop")
+    kubectl("create", "namespace", "shop")
+    kubectl("label", "namespace", HOME, f"{ENFORCE}=restricted")
+
+    assert "keyturn-default-key" in site.run("install")
+    value = made(shop, "orders")
+    assert site.keyturn("key", "export").startswith("keyturn-")
+
+    upgrade_to_one_that_reads_no_secrets(site)
+    assert made(shop, "web")
+    roll_back_what_never_becomes_ready(site)
+    assert "orders" in site.keyturn("list", "-n", "shop")
+    assert shown(shop, "orders") == value
+
+    uninstall(site)
+    assert shown(shop, "orders") == value
+    kubectl("get", "managedsecret", "orders", "--namespace", "shop")
+    kubectl("get", "secret", "keyturn-default-key", "--namespace", HOME)
+
+    # Only the store and the key, which both stayed, know the value now.
+    shop.kubectl("delete", "secret", "orders")
+    # Pods reach each other by the node's own network alone, which `helm test` has to.
+    kubectl("label", "namespace", HOME, f"{ENFORCE}-")
+    with ReservedPorts(1) as ports:
+        (port,) = ports.numbers
+    site.run("install", hostNetwork=True, health={"port": port})
+    site.helm("test", RELEASE, "--namespace", HOME, "--timeout=60s")
+    eventually(lambda: shown(shop, "orders") == value, within=60, what="the value is back")
+
+
+def upgrade_to_one_that_reads_no_secrets(site: Site) -> None:
+    before = site.pod_uid
+    site.run("upgrade", mode="caged")
+    assert site.pod_uid != before
+
+
+def roll_back_what_never_becomes_ready(site: Site) -> None:
+    broken = {**VALUES, "image": {"pullPolicy": "Never", "tag": "none"}}
+    with pytest.raises(HelmError):
+        site.helm(
+            *("upgrade", RELEASE, CHART, "--namespace", HOME, "--wait", "--timeout=5s"),
+            values=broken,
+        )
+    site.helm("rollback", RELEASE, "1", "--namespace", HOME, *WAIT)
+
+
+def uninstall(site: Site) -> None:
+    site.uninstall()
+    eventually(lambda: site.home.get(POD) == {}, what="the pod is gone")
