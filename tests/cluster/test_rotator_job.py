@@ -83,6 +83,11 @@ class Place:
         items = self.apiserver.request("GET", core("secrets", NAMESPACE)).body["items"]
         return [item["metadata"]["name"] for item in items]
 
+    def owners(self) -> list[str]:
+        """The Jobs that own the Secrets."""
+        items = self.apiserver.request("GET", core("secrets", NAMESPACE)).body["items"]
+        return [owner["name"] for item in items for owner in item["metadata"]["ownerReferences"]]
+
     def job(self, name: str = NAME) -> Answer:
         return self.apiserver.request("GET", f"{JOBS}/{name}")
 
@@ -272,6 +277,16 @@ async def test_the_pod_has_no_rights(place: Place, jobs: Jobs) -> None:
     assert scratch["emptyDir"]["medium"] == "Memory"
 
 
+async def test_no_two_steps_mount_a_secret_of_one_name(place: Place, jobs: Jobs) -> None:
+    before = len(place.pods.specs)
+
+    await jobs.run(shell("true", act="a"))
+    await jobs.run(shell("true", act="b"))
+
+    mounted = [spec["volumes"][0]["secret"]["secretName"] for spec in place.pods.specs[before:]]
+    assert len(mounted) == len(set(mounted)) == 2
+
+
 async def test_each_parameter_of_the_pod_reaches_it(place: Place, jobs: Jobs, server: Wiki) -> None:
     written = {
         **parameters(server.url),
@@ -388,7 +403,7 @@ async def test_a_job_that_runs_already_is_waited_for_and_not_started_twice(
 ) -> None:
     script, runs, go = counting(tmp_path)
     await asyncio.to_thread(killed_while_running, place, script, runs)
-    assert place.secrets() == [NAME]
+    assert place.owners() == [NAME]
 
     async with asyncio.TaskGroup() as group:
         again = group.create_task(jobs.run(shell(script, pending__password=b"x" * 32)))
@@ -408,7 +423,7 @@ async def test_another_step_waits_for_a_job_that_runs(
 
     with pytest.raises(TargetLockedError, match="still runs"):
         await jobs.run(shell("true", act="b"))
-    assert place.secrets() == [NAME]
+    assert place.owners() == [NAME]
 
     go.touch()
     eventually(lambda: "completionTime" in place.job().body["status"])
@@ -421,7 +436,7 @@ async def test_what_a_killed_operator_leaves_is_swept(
     script, runs, go = counting(tmp_path)
     await asyncio.to_thread(killed_while_running, place, script, runs)
     assert await jobs.sweep() == 0
-    assert place.secrets() == [NAME]
+    assert place.owners() == [NAME]
 
     go.touch()
     eventually(lambda: "completionTime" in place.job().body["status"])

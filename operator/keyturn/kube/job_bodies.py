@@ -31,6 +31,7 @@ KEPT_SECONDS = 600
 USER = 65532
 """Who the container runs as, whatever its image says: nobody that owns a file."""
 
+_FILES_VOLUME = "files"
 _GRACE_SECONDS = 10
 _SCRATCH = "16Mi"
 _CHUNK = 3 * 1024
@@ -39,8 +40,8 @@ _CHUNK = 3 * 1024
 Body = dict[str, Any]
 
 
-def job_body(job: RotationJob) -> Body:
-    """Make the Job."""
+def job_body(job: RotationJob, secret: str) -> Body:
+    """Make the Job, which mounts the Secret that it will be given."""
     labels = _labels(job)
     return {
         "apiVersion": "batch/v1",
@@ -68,12 +69,19 @@ def job_body(job: RotationJob) -> Body:
                     },
                 ]
             },
-            "template": {"metadata": {"labels": labels}, "spec": _pod(job)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(job, secret)},
         },
     }
 
 
-def secret_body(job: RotationJob, owner_uid: str) -> bytearray:
+def secret_of(body: Mapping[str, Any]) -> str:
+    """Return the name of the Secret that a Job mounts."""
+    volumes = body["spec"]["template"]["spec"]["volumes"]
+    (name,) = (each["secret"]["secretName"] for each in volumes if each["name"] == _FILES_VOLUME)
+    return str(name)
+
+
+def secret_body(job: RotationJob, secret: str, owner_uid: str) -> bytearray:
     """Make the Secret that the Job owns; whoever asked for it zeroes it."""
     head: Body = {
         "apiVersion": "v1",
@@ -81,7 +89,7 @@ def secret_body(job: RotationJob, owner_uid: str) -> bytearray:
         "type": "Opaque",
         "immutable": True,
         "metadata": {
-            "name": job.name,
+            "name": secret,
             "labels": _labels(job),
             "ownerReferences": [
                 {
@@ -127,7 +135,7 @@ def _key(path: str) -> str:
     return path.replace("/", ".")
 
 
-def _pod(job: RotationJob) -> Body:
+def _pod(job: RotationJob, secret: str) -> Body:
     pod = job.pod
     body: Body = {
         "restartPolicy": "Never",
@@ -142,7 +150,7 @@ def _pod(job: RotationJob) -> Body:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(pod)],
-        "volumes": _volumes(job),
+        "volumes": _volumes(job, secret),
     }
     if pod.service_account:
         body["serviceAccountName"] = pod.service_account
@@ -155,7 +163,7 @@ def _pod(job: RotationJob) -> Body:
 
 def _container(pod: JobPod) -> Body:
     mounts: list[Body] = [
-        {"name": "files", "mountPath": FILES, "readOnly": True},
+        {"name": _FILES_VOLUME, "mountPath": FILES, "readOnly": True},
         {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the container's own, in memory
     ]
     if pod.script_config_map:
@@ -178,13 +186,13 @@ def _container(pod: JobPod) -> Body:
     }
 
 
-def _volumes(job: RotationJob) -> list[Body]:
+def _volumes(job: RotationJob, secret: str) -> list[Body]:
     paths = [REQUEST_FILE, *job.files]
     volumes: list[Body] = [
         {
-            "name": "files",
+            "name": _FILES_VOLUME,
             "secret": {
-                "secretName": job.name,
+                "secretName": secret,
                 "defaultMode": 0o440,
                 "items": [{"key": _key(path), "path": path} for path in paths],
             },

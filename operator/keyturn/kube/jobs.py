@@ -2,12 +2,14 @@
 
 The Job is named by its secret, so that the apiserver itself lets only one of a secret exist. It is
 made before its Secret, which it owns: the pod waits for the Secret, and garbage collection takes
-the Secret along where nobody else is left to do so.
+the Secret along where nobody else is left to do so. No two Secrets have one name: while the pod of
+one step is not gone yet, a kubelet would give the next one the values that it still knows by it.
 """
 
 import asyncio
 import json
 import logging
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +26,7 @@ from keyturn.domain.rotation_job import JobResult, RotationJob
 from keyturn.domain.rotator import JOBS_NAMESPACE
 from keyturn.kube.client import Json, KubeClient, query
 from keyturn.kube.errors import AlreadyExistsError, ObjectNotFoundError
-from keyturn.kube.job_bodies import ACT, JOB, MANAGED, job_body, secret_body
+from keyturn.kube.job_bodies import ACT, JOB, MANAGED, job_body, secret_body, secret_of
 from keyturn.kube.metadata_watch import METADATA, METADATA_LIST
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ SILENCE = 30.0
 
 _PAUSE = 1.0
 _TRIES = 5
+_SUFFIX_BYTES = 4
 _NEW = query(fieldManager="keyturn", fieldValidation="Strict")
 
 _FAILURES: Mapping[str, JobResult] = {
@@ -71,15 +74,15 @@ class Jobs:
             TargetUnavailableError: it did not end, or was taken away.
             KeyturnError: the cluster cannot be asked, or refuses; the Job may run or not.
         """
-        uid = await self._begin(job)
+        uid, secret = await self._begin(job)
         try:
-            await self._give(job, uid)
+            await self._give(job, secret, uid)
             async with asyncio.timeout(job.pod.deadline + self._overtime):
                 return await self._end(job.name, uid)
         except TimeoutError:
             raise TargetUnavailableError(f"the Job {job.name} does not end") from None
         finally:
-            await self._take_back(job.name)
+            await self._take_back(secret)
 
     async def sweep(self) -> int:
         """Delete each Secret whose Job has ended or is gone, and count them.
@@ -91,48 +94,54 @@ class Jobs:
         found = (await self._kube.request("GET", path, accept=METADATA_LIST)).get("items") or ()
         swept = 0
         for item in found:
-            owners = {owner["uid"] for owner in item["metadata"].get("ownerReferences") or ()}
-            name = str(item["metadata"]["name"])
-            job = await self._find(name)
-            if job is None or job["metadata"]["uid"] not in owners or result_of(job) is not None:
-                await self._take_back(name)
+            if not await self._is_needed(item["metadata"]):
+                await self._take_back(str(item["metadata"]["name"]))
                 swept += 1
         return swept
 
-    async def _begin(self, job: RotationJob) -> str:
-        """Make the Job, or find the same act running; return its UID."""
-        body = job_body(job)
+    async def _is_needed(self, secret: Json) -> bool:
+        """Tell whether the Job that owns a Secret is still there, and at work."""
+        for owner in secret.get("ownerReferences") or ():
+            job = await self._find(str(owner["name"]))
+            if job is not None and job["metadata"]["uid"] == owner["uid"]:
+                return result_of(job) is None
+        return False
+
+    async def _begin(self, job: RotationJob) -> tuple[str, str]:
+        """Make the Job, or find the same act running; return its UID and its Secret's name."""
+        secret = f"{job.name}-{secrets.token_hex(_SUFFIX_BYTES)}"
+        body = job_body(job, secret)
         for _ in range(_TRIES):
             try:
                 made = await self._kube.request(
                     "POST", self._jobs + _NEW, body=body, accept=METADATA
                 )
-                return str(made["metadata"]["uid"])
+                return str(made["metadata"]["uid"]), secret
             except AlreadyExistsError:
                 found = await self._find(job.name)
             if found is None:
                 continue
             if result_of(found) is None:
-                return _same_act(job, found)
+                return _same_act(job, found), secret_of(found)
             # It ended: what it found out may be out of date by now, so the step is done anew.
             await self._delete(f"{self._jobs}/{job.name}", str(found["metadata"]["uid"]))
         raise TargetLockedError(f"the Job {job.name} comes and goes; another operator makes it")
 
-    async def _give(self, job: RotationJob, uid: str) -> None:
+    async def _give(self, job: RotationJob, secret: str, uid: str) -> None:
         """Make the Secret; one that this Job was given already stays, and any other goes."""
         for _ in range(_TRIES):
-            body = secret_body(job, uid)
+            body = secret_body(job, secret, uid)
             try:
                 await self._kube.request("POST", self._secrets + _NEW, body=body, accept=METADATA)
             except AlreadyExistsError:
-                if await self._is_given(job.name, uid):
+                if await self._is_given(secret, uid):
                     return
             else:
                 return
             finally:
                 body[:] = bytes(len(body))
-            await self._take_back(job.name)
-        raise TargetLockedError(f"the Secret {job.name} comes and goes; another operator makes it")
+            await self._take_back(secret)
+        raise TargetLockedError(f"the Secret {secret} comes and goes; another operator makes it")
 
     async def _is_given(self, name: str, uid: str) -> bool:
         try:
