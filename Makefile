@@ -14,7 +14,8 @@ WORKERS ?= 3
 
 export PYTHONPATH := $(CURDIR)/controlplane
 
-.PHONY: help demo kind image test test-full bench control-plane binaries servers check lint types format docs chart clean venv
+.PHONY: help demo kind image test test-full bench control-plane binaries servers check lint types format docs chart venv
+.PHONY: clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,10 +29,10 @@ kind: $(STAMP) ## Install Keyturn in a cluster of kind, for people with a contai
 image: ## Build the operator's image, without a container engine
 	@image/build
 
-test: $(STAMP) binaries servers ## Run every test (ARGS="-k word" goes to pytest)
+test: $(STAMP) servers binaries ## Run every test (ARGS="-k word" goes to pytest)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
-test-full: $(STAMP) binaries servers ## Run every test, rotations killed 100 times at each place: hours (ARGS as for test)
+test-full: $(STAMP) servers binaries ## Run every test, rotations killed 100 times at each place: hours
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --kills 100 $(ARGS)
 
 bench: $(STAMP) control-plane ## Measure throughput, latency and writes (ARGS go to the benchmark)

@@ -140,6 +140,10 @@ def test_nothing_is_replaced_or_lost_from_install_to_reinstall(
     assert environment_of(release)["KEYTURN_WORKERS"] == "64"
     assert (release.get(IN_PLACE), release.get(KEPT)) == (installed, of_the_cluster)
 
+    # The same size is no other one, however it is written.
+    release.upgrade({**jobs_of(release), "persistence": {"size": "1024Mi"}})
+    assert (release.get(IN_PLACE), release.get(KEPT)) == (installed, of_the_cluster)
+
     # Another size is refused in words that help.
     with pytest.raises(HelmError, match="the claim of a StatefulSet cannot be changed"):
         release.upgrade({**jobs_of(release), "persistence": {"size": "2Gi"}})

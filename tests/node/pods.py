@@ -58,12 +58,6 @@ class Pods:
         found: dict[str, Any] = json.loads(said or "{}")
         return found
 
-    def of_app(self, app: str) -> list[dict[str, Any]]:
-        """Return the pods with a label `app`, those that are about to end too."""
-        said = self.kubectl("get", "pods", "--selector", f"app={app}", "--output", "json")
-        items: list[dict[str, Any]] = json.loads(said)["items"]
-        return items
-
     def is_ready(self, name: str) -> bool:
         """Tell whether a pod is there and ready."""
         return _is_ready(self.get(name))

@@ -105,10 +105,7 @@ class Shop:
 
     def is_stalling(self, connection: Connection[Any]) -> bool:
         """Tell whether a rotation waits for the end of `stalled`."""
-        waiting = (
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pg_authid'::regclass"
-        )
-        row = connection.execute(waiting).fetchone()
+        row = connection.execute(_WAITING).fetchone()
         return row is not None and row[0] > 0
 
     def logins(self) -> tuple[int, list[str], set[str]]:

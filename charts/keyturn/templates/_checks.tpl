@@ -28,10 +28,23 @@
 {{- range dig "spec" "volumeClaimTemplates" list $running -}}
 {{- $was := list .spec.resources.requests.storage (first .spec.accessModes) -}}
 {{- $is := list $.Values.persistence.size $.Values.persistence.accessMode -}}
-{{- if ne (join ", " $was) (join ", " $is) -}}
+{{- $isSameSize := eq (include "keyturn.bytes" (first $was)) (include "keyturn.bytes" (first $is)) -}}
+{{- if not (and $isSameSize (eq (last $was) (last $is))) -}}
 {{- fail (printf "the claim of a StatefulSet cannot be changed (%s, now %s). Change the claim data-%s-0 itself, then run `kubectl delete statefulset %s -n %s --cascade=orphan`, and upgrade again" (join ", " $was) (join ", " $is) $name $name $.Release.Namespace) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* How many bytes a quantity is: the apiserver writes 1024Mi as 1Gi. */}}
+{{- define "keyturn.bytes" -}}
+{{- $number := regexFind "^[0-9.]+" . -}}
+{{- $units := dict "Ki" 10 "Mi" 20 "Gi" 30 "Ti" 40 "Pi" 50 "k" 3 "M" 6 "G" 9 "T" 12 "P" 15 -}}
+{{- $unit := trimPrefix $number . -}}
+{{- $bytes := float64 $number -}}
+{{- range until (get $units $unit | default 0 | int) -}}
+{{- $bytes = mulf $bytes (ternary 2 10 (hasSuffix "i" $unit)) -}}
+{{- end -}}
+{{- $bytes -}}
 {{- end -}}
 
 {{- define "keyturn.checkDefaultClass" -}}

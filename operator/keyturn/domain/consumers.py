@@ -7,7 +7,7 @@ the older version is given, so that nobody is taken for moved who is not.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -26,6 +26,9 @@ class Via(StrEnum):
     INGRESS_TLS = "ingressTLS"
     SERVICE_ACCOUNT = "serviceAccount"
 
+
+NOT_YET = datetime.max.replace(tzinfo=UTC)
+"""A time that has not come."""
 
 HOLDING = frozenset({Via.ENV, Via.ENV_FROM, Via.VOLUME, Via.SUB_PATH, Via.PROJECTED})
 """The ways by which a running container holds what it read; the others are read anew each time."""
@@ -46,11 +49,13 @@ class Use:
     """How one pod uses one native Secret.
 
     `began` is when a container read it at the earliest, the longest-running one that holds it;
-    None where none has begun: what it will read is what stands there then.
+    None where none has begun: what it will read is what stands there then. `latest` is when it was
+    read at the latest, where that is later: files are mounted before a container begins.
     """
 
     via: frozenset[Via]
     began: datetime | None = None
+    latest: datetime | None = None
 
     @property
     def holds(self) -> bool:
@@ -149,7 +154,7 @@ def started_with(pod: RunningPod, native_name: str, spells: Sequence[Spell]) -> 
 
     The spells are in the order of time. A pod that began less than `LAG` after a spell may have
     read what was there before. Before the first spell there was nothing of ours: a pod that began
-    about then waited for it.
+    about then waited for it, however long its volumes had been waiting.
     """
     own = [spell for spell in spells if spell.native_name == native_name]
     use = pod.uses.get(native_name)
@@ -162,7 +167,7 @@ def started_with(pod: RunningPod, native_name: str, spells: Sequence[Spell]) -> 
         return stood[-1]
     # Two that begin at once say the same.
     first = [spell.version for spell in own if spell.since == own[0].since]
-    return first[-1] if own[0].since <= use.began + LAG else None
+    return first[-1] if own[0].since - LAG <= (use.latest or use.began) else None
 
 
 class Stale(NamedTuple):
@@ -219,6 +224,18 @@ def holders(
 ) -> tuple[Stale, ...]:
     """List the workloads with running pods that started with another version than this one."""
     return moved(inventory, native_names, spells, version).waiting_for
+
+
+def left_behind(
+    inventory: Inventory, native_names: Collection[str], spells: Sequence[Spell], version: int
+) -> Sequence[WorkloadRef]:
+    """List the workloads whose pods hold another version from a Secret that is none of these.
+
+    It was shown there once. A pod that began when it was ours no more is not waited for.
+    """
+    former = {spell.native_name for spell in spells}.difference(native_names)
+    pods = inventory.holding(former)
+    return sorted({pod.workload for pod in pods if held_by(pod, former, spells) - {version, None}})
 
 
 def _stale(ref: WorkloadRef, held: Sequence[frozenset[int | None]], version: int) -> Stale:

@@ -45,7 +45,7 @@ def _with_reload(
     # What stood there at that moment for sure, while containers may be `LAG` late.
     moment = read_at + LAG
     uses = {
-        name: Use(use.via, max(use.began, moment))
+        name: replace(use, began=max(use.began, moment))
         if name in native_names and use.began is not None and _is_refreshed(use)
         else use
         for name, use in pod.uses.items()

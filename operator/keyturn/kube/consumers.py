@@ -26,8 +26,11 @@ from keyturn.kube.workloads import workload
 Json = Mapping[str, Any]
 
 
-RECENT = 1.0
-"""Seconds for which the facts of a namespace are kept."""
+RECENT = 1.5
+"""Seconds for which the facts of a namespace are kept, from when their reading began.
+
+Less than the pause after which a change wakes those who ask: what was read before it will not do.
+"""
 
 
 class _Resource(NamedTuple):
@@ -94,11 +97,14 @@ class ConsumerReader:
         )
 
     async def _read_running(self, namespace: str) -> Inventory:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + RECENT
         pods = await self._pods(namespace)
         kinds = {pod.workload.kind for pod in pods if pod.uses}
         found = Inventory(namespace, pods, await self._workloads(namespace, kinds))
-        self._recent[namespace] = found
-        asyncio.get_running_loop().call_later(RECENT, self._forget, found)
+        if loop.time() < until:
+            self._recent[namespace] = found
+            loop.call_at(until, self._forget, found)
         return found
 
     def _forget(self, found: Inventory) -> None:
@@ -151,7 +157,9 @@ class ConsumerReader:
                 ("imagePullSecrets", Via.IMAGE_PULL_SECRETS),
             ):
                 for reference in body.get(field) or ():
-                    uses.setdefault(reference["name"], set()).add(way)
+                    # The apiserver takes references without one.
+                    if name := reference.get("name"):
+                        uses.setdefault(name, set()).add(way)
             if uses:
                 ref = WorkloadRef("ServiceAccount", body["metadata"]["name"])
                 frozen = {name: frozenset(ways) for name, ways in uses.items()}

@@ -18,6 +18,7 @@ _VOLUME_REFS = (
     ("azureFile", "secretName"),
     ("csi", "nodePublishSecretRef"),
     ("cephfs", "secretRef"),
+    ("cinder", "secretRef"),
     ("flexVolume", "secretRef"),
     ("iscsi", "secretRef"),
     ("rbd", "secretRef"),

@@ -1,10 +1,10 @@
 """Running pods, reduced to what tells which version of a Secret each of them holds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from keyturn.domain.consumers import RunningPod, Use, Via, WorkloadRef
+from keyturn.domain.consumers import NOT_YET, RunningPod, Use, Via, WorkloadRef
 from keyturn.kube.pod_uses import add_uses_of_pod, uses_by_container
 
 Json = Mapping[str, Any]
@@ -89,7 +89,7 @@ def _uses(body: Json) -> Mapping[str, Use]:
     times = _PodTimes.of(body)
     states = {each["name"]: each for each in _statuses(status)}
     ways: dict[str, set[Via]] = {}
-    began: dict[str, list[datetime]] = {}
+    began: dict[str, list[_Began]] = {}
     for container, uses in uses_by_container(spec).items():
         for name, how in uses.items():
             ways.setdefault(name, set()).update(how)
@@ -97,10 +97,21 @@ def _uses(body: Json) -> Mapping[str, Use]:
             if moment is not None:
                 began.setdefault(name, []).append(moment)
     add_uses_of_pod(ways, spec)
-    return {
-        name: Use(frozenset(how), min(began.get(name, ()), default=None))
-        for name, how in ways.items()
-    }
+    return {name: _use(how, began.get(name, ())) for name, how in ways.items()}
+
+
+class _Began(NamedTuple):
+    """When a container read a Secret, at the earliest and at the latest."""
+
+    earliest: datetime
+    latest: datetime
+
+
+def _use(via: Iterable[Via], began: Sequence[_Began]) -> Use:
+    if not began:
+        return Use(frozenset(via))
+    earliest, latest = min(each.earliest for each in began), min(each.latest for each in began)
+    return Use(frozenset(via), earliest, latest if latest != earliest else None)
 
 
 class _PodTimes(NamedTuple):
@@ -132,8 +143,8 @@ class _PodTimes(NamedTuple):
             | frozenset(each["name"] for each in spec.get("ephemeralContainers") or ()),
         )
 
-    def began(self, status: Json, *, mounts: bool) -> datetime | None:
-        """Tell when a container read a Secret at the earliest; None if it holds nothing.
+    def began(self, status: Json, *, mounts: bool) -> _Began | None:
+        """Tell when a container read a Secret; None if it holds nothing.
 
         The environment is read when the container begins, so what does not run holds nothing yet.
         Files may have been mounted before: a container that waits will find them.
@@ -142,12 +153,17 @@ class _PodTimes(NamedTuple):
         running, ended = state.get("running"), state.get("terminated")
         if running is not None:
             started = _moment(running["startedAt"]) if running.get("startedAt") else self.created
-            return max(self.accepted, started - REFRESH) if mounts else max(self.created, started)
+            latest = max(self.created, started)
+            earliest = max(self.accepted, started - REFRESH) if mounts else latest
+            return _Began(earliest, max(earliest, latest))
         if not mounts or not self.is_accepted or self._is_over(status, ended):
             return None
         last = ended or (status.get("lastState") or {}).get("terminated") or {}
         finished = last.get("finishedAt")
-        return max(self.accepted, _moment(finished) - REFRESH) if finished else self.accepted
+        if not finished:
+            return _Began(self.accepted, self.accepted if last else NOT_YET)
+        moment = max(self.accepted, _moment(finished) - REFRESH)
+        return _Began(moment, moment)
 
     def _is_over(self, status: Json, ended: Json | None) -> bool:
         if ended is None:

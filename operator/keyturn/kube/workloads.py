@@ -76,7 +76,9 @@ def _of_deployment(body: Json) -> Rollout:
         is_done=_is_observed(body)
         and updated == wanted == (status.get("replicas") or 0)
         and (status.get("availableReplicas") or 0) == wanted,
-        has_failed=any(
+        # What it says of the template before is nothing of this one's.
+        has_failed=_is_observed(body)
+        and any(
             condition["type"] == "Progressing"
             and condition["status"] == "False"
             and condition.get("reason") == "ProgressDeadlineExceeded"

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.domain.consumers import (
+    NOT_YET,
     Inventory,
     Moved,
     RunningPod,
@@ -15,6 +16,7 @@ from keyturn.domain.consumers import (
     Via,
     WorkloadRef,
     holders,
+    left_behind,
     moved,
     started_with,
 )
@@ -70,6 +72,37 @@ def test_a_pod_started_with_the_version_that_stood_when_it_began(
     began: float | None, begun: tuple[tuple[int | None, float], ...], version: int | None
 ) -> None:
     assert started_with(a_pod(began), "db", spells(*begun)) == version
+
+
+@pytest.mark.parametrize(
+    ("latest", "version"), [(at(2), 1), (at(-4), 1), (at(-6), None), (NOT_YET, 1)]
+)
+def test_a_pod_whose_volumes_waited_for_the_first_version_holds_that(
+    latest: datetime, version: int | None
+) -> None:
+    """A rotation's first credential may take a minute; its consumers wait for the mount."""
+    use = Use(frozenset({Via.VOLUME}), at(-60), latest)
+    pod = RunningPod("web-1", "u", WEB, at(-61), {"db": use})
+
+    assert started_with(pod, "db", spells((1, 0))) == version
+    assert started_with(pod, "db", spells((1, 0), (2, 1))) == version
+
+
+def test_who_holds_another_version_of_what_is_no_target_any_more_is_left_behind() -> None:
+    known = [*KNOWN, *spells((6, 0), (7, 200), (None, 300), name="old")]
+    former = ("old",)
+    inventory = Inventory(
+        "shop",
+        (
+            a_pod(100, "web-1", native_names=former),
+            a_pod(250, "once-1", workload=JOB, native_names=former),
+            a_pod(400, "later", workload=WorkloadRef("Pod", "later"), native_names=former),
+            a_pod(None, "waits", workload=WorkloadRef("Pod", "waits"), native_names=former),
+        ),
+    )
+
+    assert left_behind(inventory, {"db"}, known, 7) == [WEB]
+    assert left_behind(inventory, {"db", "old"}, known, 7) == []
 
 
 def test_each_native_secret_has_its_own_spells() -> None:

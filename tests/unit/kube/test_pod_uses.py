@@ -47,9 +47,10 @@ WAYS = {
     ),
     "the login of a storage driver": (
         "{volumes: [{name: v, csi: {driver: d, nodePublishSecretRef: {name: db}}},"
-        " {name: w, azureFile: {secretName: azure, shareName: s}}], containers: [{name: app,"
+        " {name: w, azureFile: {secretName: azure, shareName: s}},"
+        " {name: x, cinder: {volumeID: i, secretRef: {name: cinder}}}], containers: [{name: app,"
         " volumeMounts: [{name: v, mountPath: /v}, {name: w, mountPath: /w}]}]}",
-        {"db": {Via.VOLUME}, "azure": {Via.VOLUME}},
+        {"db": {Via.VOLUME}, "azure": {Via.VOLUME}, "cinder": {Via.VOLUME}},
     ),
     "a container of the start": (
         "{initContainers: [{name: migrate, envFrom: [{secretRef: {name: db}}]}],"

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from keyturn.domain.consumers import RunningPod, Use, Via, WorkloadRef
+from keyturn.domain.consumers import NOT_YET, RunningPod, Use, Via, WorkloadRef
 from keyturn.kube.pods import REFRESH, Owner, owner_of, running_pod, workload_of
 
 CREATED = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
@@ -166,6 +166,38 @@ def test_when_a_pod_read_its_secret_at_the_earliest(
     body: dict[str, Any], began: datetime | None
 ) -> None:
     assert use_of(body).began == began
+
+
+LATEST = {
+    "when the container began, after the mount": (
+        a_pod(MOUNT, states={"app": running(60)}),
+        at(60),
+    ),
+    "not yet: it waits for its volumes": (
+        a_pod(MOUNT, states={"app": {"state": {"waiting": {"reason": "ContainerCreating"}}}}),
+        NOT_YET,
+    ),
+    "as at the earliest, of an environment": (a_pod(ENV, states={"app": running(60)}), None),
+    "as at the earliest, of what crashed": (
+        a_pod(MOUNT, states={"app": {"state": ended(60, 1)}}),
+        None,
+    ),
+    "of two containers the first": (
+        a_pod(
+            {"name": "old", **MOUNT},
+            {"name": "new", **MOUNT},
+            states={"old": running(60), "new": running(90)},
+        ),
+        at(60),
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "latest"), LATEST.values(), ids=LATEST)
+def test_when_a_pod_read_its_secret_at_the_latest(
+    body: dict[str, Any], latest: datetime | None
+) -> None:
+    assert use_of(body).latest == latest
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])

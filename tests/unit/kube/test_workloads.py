@@ -131,6 +131,9 @@ def test_a_rollout_is_over_when_all_pods_are_new_and_ready(
     assert workload(kind, a_body(spec, status)).is_rolled_out is is_done
 
 
+OBSERVED = {"observedGeneration": 2}
+
+
 def a_condition(reason: str, status: str) -> dict[str, Any]:
     return {"conditions": [{"type": "Progressing", "status": status, "reason": reason}]}
 
@@ -138,7 +141,9 @@ def a_condition(reason: str, status: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("kind", "status", "has_failed"),
     [
-        ("Deployment", a_condition("ProgressDeadlineExceeded", "False"), True),
+        ("Deployment", OBSERVED | a_condition("ProgressDeadlineExceeded", "False"), True),
+        # What is said there is of the template before: the controller has not looked.
+        ("Deployment", a_condition("ProgressDeadlineExceeded", "False"), False),
         ("Deployment", a_condition("ReplicaSetUpdated", "True"), False),
         ("Deployment", a_condition("DeploymentPaused", "Unknown"), False),
         ("Rollout", {"observedGeneration": "2", "phase": "Degraded"}, True),

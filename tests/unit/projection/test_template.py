@@ -159,11 +159,16 @@ def test_long_text_is_not_folded_in_yaml() -> None:
 
 
 def test_dockerconfigjson_makes_what_kubernetes_pulls_images_with() -> None:
-    template = '{{ password | dockerconfigjson("ghcr.io", username, email="a@b") }}'
+    template = '{{ password | dockerconfigjson("registry.example", username, email="a@b") }}'
 
     assert json.loads(rendered(template, username="u", password='p"w')) == {
         "auths": {
-            "ghcr.io": {"username": "u", "password": 'p"w', "auth": "dTpwInc=", "email": "a@b"}
+            "registry.example": {
+                "username": "u",
+                "password": 'p"w',
+                "auth": "dTpwInc=",
+                "email": "a@b",
+            }
         }
     }
 

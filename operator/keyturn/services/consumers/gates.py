@@ -163,7 +163,8 @@ def sight_of(view: View, version: int, rollouts: Sequence[Rollout], now: datetim
         return Sight(why="not every target shows the current version yet", wake=now + SETTLED)
     if now < settled_at:
         return Sight(why="it was projected just now", wake=settled_at)
-    waited_for = [str(stale.ref) for stale in moved.waiting_for]
+    refs = {*(stale.ref for stale in moved.waiting_for), *view.left_behind(version)}
+    waited_for = [str(ref) for ref in sorted(refs)]
     under_way = [str(each.workload) for each in rollouts if each.is_under_way]
     if not waited_for and not under_way:
         return Sight(has_moved=True)

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from keyturn.domain.consumers import Inventory, Moved, Spell, moved
+from keyturn.domain.consumers import (
+    Inventory,
+    Moved,
+    Spell,
+    WorkloadRef,
+    left_behind,
+    moved,
+)
 from keyturn.domain.errors import DeniedError
 from keyturn.domain.managed_secret import CreationPolicy, ManagedSecret
 from keyturn.domain.reloading import with_reloads
@@ -29,6 +36,12 @@ class View:
         if self.inventory is None:
             return None
         return moved(self.inventory, self.native_names, self.spells, version)
+
+    def left_behind(self, version: int) -> Sequence[WorkloadRef]:
+        """Name who holds another version from a native Secret that is no target any more."""
+        if self.inventory is None:
+            return ()
+        return left_behind(self.inventory, self.native_names, self.spells, version)
 
 
 def native_names(resource: ManagedSecret) -> frozenset[str]:

@@ -137,25 +137,30 @@ class Reloads:
         groups = [[pod] for pod in pods] if reload.is_per_pod else [list(pods)]
 
         async def tell(group: Sequence[RunningPod]) -> None:
+            uids = [pod.uid for pod in group]
             async with self._at_once:
                 called_at = self._clock()
-                why = await self._caller.call(reload, group[0].ip)
-            uids = [pod.uid for pod in group]
+                try:
+                    why = await self._caller.call(reload, group[0].ip)
+                except Exception as error:  # noqa: BLE001 - else it would be made again at once
+                    logger.critical("a reload of %s failed: %s", name, describe(error))
+                    why = "the operator failed unexpectedly; see its log"
             if why:
                 self._note_failed(telling, uids, why)
                 return
+            read_at = called_at - reload.delay
+            try:
+                await self._store.note_reloads(secret_id, uids, read_at, running=running)
+            except KeyturnError as error:
+                # Else they would be called again at once, for as long as the store takes nothing.
+                logger.warning("a reload of %s is not remembered: %s", name, error.message)
+                self._note_failed(telling, uids, f"it is not remembered: {error.message}")
+                return
             for uid in uids:
                 telling.tries.pop(uid, None)
-            await self._store.note_reloads(
-                secret_id, uids, called_at - reload.delay, running=running
-            )
 
         try:
-            for error in await asyncio.gather(*map(tell, groups), return_exceptions=True):
-                if isinstance(error, KeyturnError):
-                    logger.warning("a reload of %s is not remembered: %s", name, error.message)
-                elif error is not None:
-                    logger.critical("a reload of %s failed: %s", name, describe(error))
+            await asyncio.gather(*map(tell, groups))
         finally:
             self._changed(name)
 

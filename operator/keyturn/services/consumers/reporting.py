@@ -63,11 +63,13 @@ def _condition(
 
 def _waiting_for(moved: Moved, version: int, acted: Acted) -> tuple[str, str]:
     """Say why not all have moved: the reason, and the message."""
-    if acted.unrestarted:
-        return "RolloutRestartFailed", _trouble(acted.unrestarted)
+    refs = [stale.ref for stale in moved.waiting_for]
+    # Who moved without our doing, or by somebody's hand, is not in trouble any more.
+    unrestarted = {ref: why for ref, why in acted.unrestarted.items() if ref in refs}
+    if unrestarted:
+        return "RolloutRestartFailed", _trouble(unrestarted)
     if acted.untold:
         return "ReloadFailed", _trouble(acted.untold)
-    refs = [stale.ref for stale in moved.waiting_for]
     if acted.restarting.issuperset(refs):
         message = f"Restarted for version {version}, and not done yet: {_named(refs)}."
         return "RolloutRestartTriggered", message

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from keyturn.domain.consumers import Inventory, RunningPod, Spell, Use, Via, WorkloadRef
 from keyturn.domain.consumers_spec import Action, ConsumersSpec, Reload
+from keyturn.domain.errors import StoreUnavailableError
 from keyturn.domain.reloading import with_reloads
 from keyturn.domain.restarting import Wish
 from keyturn.domain.secret import Secret, SecretName
@@ -188,6 +189,33 @@ async def test_one_that_fails_keeps_no_other_from_it(office: Office, server: Ser
     assert set(await office.store.reloads(office.secret.id)) == {"uid-0", "uid-1"}
     failed = await office.look(broken, *pods(2))
     assert failed == {"x": "127.0.0.2 cannot be connected to"}
+
+
+@pytest.mark.parametrize("problem", [StoreUnavailableError("the disk is full"), ValueError("x")])
+async def test_a_call_that_cannot_be_remembered_is_not_made_again_at_once(
+    office: Office, server: Server, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    async def fails(*_: object, **__: object) -> str:
+        raise problem
+
+    if isinstance(problem, StoreUnavailableError):
+        monkeypatch.setattr(office.store, "note_reloads", fails)
+    else:
+        monkeypatch.setattr(office.reloads._caller, "call", fails)
+    await office.look(*pods(1))
+    await office.done()
+    calls = list(server.calls)
+
+    assert "web-0" in await office.look(*pods(1))
+    await asyncio.sleep(0.1)
+    assert server.calls == calls
+
+    monkeypatch.undo()
+    office.now += timedelta(seconds=5)
+    await office.look(*pods(1))
+    await office.done()
+    assert await office.look(*pods(1)) == {}
+    assert set(await office.store.reloads(office.secret.id)) == {"uid-0"}
 
 
 async def test_who_is_gone_is_not_told(office: Office, server: Server) -> None:

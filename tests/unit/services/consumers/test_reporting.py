@@ -3,6 +3,7 @@ from typing import Any
 
 from keyturn.domain.consumers import Inventory, RunningPod, Spell, Use, Via, WorkloadRef
 from keyturn.domain.errors import TamperedError
+from keyturn.services.consumers.acting import Acted
 from keyturn.services.consumers.inventory import View
 from keyturn.services.consumers.reporting import MOST_SHOWN, ConsumersReport, consumers_report
 from keyturn.services.status import Report, patch_of, status_of
@@ -78,6 +79,18 @@ def test_a_rollout_that_failed_is_named() -> None:
         *("False", "RolloutFailed"),
         "The rollout for version 7 failed: Deployment/web.",
     )
+
+
+def test_who_could_not_be_restarted_is_named_as_long_as_it_is_waited_for() -> None:
+    web, jobs = WorkloadRef("Deployment", "web"), WorkloadRef("Deployment", "jobs")
+    view = a_view(a_pod("a", OLD, "web"), a_pod("b", NEW, "jobs"))
+
+    in_trouble, moved = (
+        consumers_report(view, 7, Acted(unrestarted={r: "x"})) for r in (web, jobs)
+    )
+
+    assert in_trouble.condition == ("False", "RolloutRestartFailed", "Deployment/web: x.")
+    assert moved.condition[1] == "WaitingForConsumers"
 
 
 def test_a_long_list_is_cut_in_the_status_and_the_message() -> None:

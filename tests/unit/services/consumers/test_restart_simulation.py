@@ -31,7 +31,7 @@ from keyturn.services.consumers.memory import NamespaceMemory
 SECRETS = ("db", "cache")
 WORKLOADS = {"api": ("db",), "web": ("db", "cache"), "work": ("cache",), "cron": ("db", "cache")}
 BUDGET = 2
-RECENT = timedelta(seconds=1)
+RECENT = timedelta(seconds=1.5)
 """So old a reading may be that is used again."""
 SPEC = ConsumersSpec(Action.RESTART, coalesce=timedelta(seconds=8))
 BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)

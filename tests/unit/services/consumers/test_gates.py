@@ -1,0 +1,36 @@
+"""Who keeps the previous credential: also pods of a Secret that is no target any more."""
+
+from datetime import UTC, datetime, timedelta
+
+from keyturn.domain.consumers import Inventory, RunningPod, Spell, Use, Via, WorkloadRef
+from keyturn.services.consumers.gates import sight_of
+from keyturn.services.consumers.inventory import View
+
+THEN = datetime(2030, 1, 1, tzinfo=UTC)
+WEB = WorkloadRef("Deployment", "web")
+
+
+def at(seconds: float) -> datetime:
+    return THEN + timedelta(seconds=seconds)
+
+
+def a_view(began: float) -> View:
+    """One whose target was renamed from `old` to `db` after version 2 was shown by both."""
+    spells = [
+        *(Spell("old", version, at(since)) for version, since in ((1, 0), (2, 100), (None, 200))),
+        Spell("db", 2, at(200)),
+    ]
+    pod = RunningPod("web-1", "u", WEB, at(began), {"old": Use(frozenset({Via.ENV}), at(began))})
+    return View(frozenset({"db"}), spells, Inventory("shop", (pod,)))
+
+
+def test_a_pod_that_holds_the_previous_version_of_a_former_target_is_waited_for() -> None:
+    sight = sight_of(a_view(50), 2, (), at(1000))
+
+    assert not sight.has_moved
+    assert sight.why == "Deployment/web still run with an older version"
+
+
+def test_one_that_holds_the_current_version_of_it_or_what_others_wrote_is_not() -> None:
+    assert sight_of(a_view(150), 2, (), at(1000)).has_moved
+    assert sight_of(a_view(250), 2, (), at(1000)).has_moved
