@@ -33,14 +33,14 @@ def helm(helm_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     return Helm(helm_binary, tmp_path_factory.mktemp("helm"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bare(binaries: Binaries) -> Iterator[ControlPlane]:
     """A control plane in which nothing of Keyturn is."""
     with ControlPlane(binaries) as control_plane:
         yield control_plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def helm_here(helm: Helm, bare: ControlPlane) -> Helm:
     """A helm with that control plane."""
     return Helm(helm.binary, helm.home, bare.kubeconfig)

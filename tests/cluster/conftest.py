@@ -42,7 +42,7 @@ def quiet_control_plane(binaries: Binaries, canary_scan: CanaryScan) -> Iterator
         yield control_plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def caged(
     binaries: Binaries, canary_scan: CanaryScan, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Audited]:
@@ -54,7 +54,7 @@ def caged(
         yield Audited(control_plane, audit)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def namespaced(
     binaries: Binaries, canary_scan: CanaryScan, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Audited]:

@@ -160,7 +160,8 @@ def test_what_is_immutable_is_replaced_and_what_is_left_goes(site: Site) -> None
 
     site.cluster.apply("db", {"data": [LONGER], "targets": [{"name": "db", "immutable": True}]})
 
-    eventually(lambda: site.data() != before, what="the immutable one is replaced")
+    replaced = "the immutable one is replaced"
+    eventually(lambda: site.cluster.data("db") not in (None, before), what=replaced)
     eventually(lambda: site.cluster.data("old") is None, what="the other goes")
     site.cluster.wait_ready("db")
 

@@ -1040,6 +1040,7 @@ ACCEPTED = {
     ),
     "consumers that are told of only": consuming(action="None", onFailure="Report"),
     "restarts with everything": a_managed_secret(
+        data=[{"key": "password", "generate": {"password": {}}}],
         rotation={"interval": "30d"},
         consumers={
             "action": "Restart",

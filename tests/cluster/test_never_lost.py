@@ -260,7 +260,7 @@ def test_a_second_operator_on_the_same_store_is_refused(site: Site) -> None:
     second = OperatorProcess(
         site.control_plane,
         site.folder / "second",
-        environment={"KEYTURN_DATA_DIR": str(operator.data_dir)},
+        environment={"KEYTURN_DATA_DIR": str(operator.data_dir), "KEYTURN_STORE_WAIT": "0s"},
     )
 
     second.start(ready=False)

@@ -45,7 +45,7 @@ def operator_image(pytestconfig: pytest.Config) -> Path:
     return Path(built.stdout.strip())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def node(
     binaries: Binaries,
     node_binaries: NodeBinaries,
@@ -74,7 +74,7 @@ def pods(node: ControlPlane, namespace: str) -> Pods:
     return Pods(node, namespace)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def node_api(node: ControlPlane) -> Iterator[pykube.HTTPClient]:
     """A client that is no part of Keyturn, for an independent look at the cluster."""
     api = pykube.HTTPClient(pykube.KubeConfig.from_file(str(node.kubeconfig)))
@@ -88,7 +88,7 @@ def cluster(node_api: pykube.HTTPClient, namespace: str) -> Cluster:
     return Cluster(node_api, namespace)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator(
     node: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:

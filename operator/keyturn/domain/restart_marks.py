@@ -41,7 +41,8 @@ def mark_of(spells: Sequence[Spell], native_names: Collection[str], version: int
     None as long as one of the native Secrets does not show the version: pods that start now would
     not get it.
 
-    >>> then = datetime(2026, 1, 1)
+    >>> from datetime import UTC, datetime
+    >>> then = datetime(2026, 1, 1, tzinfo=UTC)
     >>> mark_of([Spell("db", 6, then), Spell("db", 7, then), Spell("db", 6, then)], ["db"], 6)
     '6-2'
     """

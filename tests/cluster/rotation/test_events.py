@@ -16,7 +16,7 @@ from keyturn.domain.rotation_event import EventKind
 from servers.certificates import Authority
 from servers.event_receiver import Receiver, receiving_beside, status
 
-STARTED, SUCCEEDED, FAILED, ABANDONED = (kind.value for kind in EventKind)
+STARTED, SUCCEEDED, FAILED, ABANDONED, _ = (kind.value for kind in EventKind)
 
 
 def posted(cluster: Cluster) -> list[Resource]:
