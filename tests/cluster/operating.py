@@ -108,7 +108,8 @@ class OperatorProcess:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode().strip()
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode().strip()
+            with error:
+                return error.code, error.read().decode().strip()
         except urllib.error.URLError:
             return 0, ""
 

@@ -79,7 +79,8 @@ class Started:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            with error:
+                return error.code, error.read().decode()
 
     def wait_for(self, pattern: str) -> str:
         """Wait for a line of the log; return its first group, or all of what was found."""
