@@ -292,7 +292,8 @@ def rollouts(apiserver: Apiserver, namespace: str) -> Iterator[Callable[..., str
     crd = f"{path}/rollouts.argoproj.io"
 
     def is_served() -> bool:
-        conditions = apiserver.request("GET", crd).body["status"].get("conditions", [])
+        # Null until the apiserver has looked at it.
+        conditions = apiserver.request("GET", crd).body["status"].get("conditions") or []
         return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
     assert apiserver.request("POST", path, ROLLOUTS).is_ok

@@ -95,7 +95,8 @@ def test_the_previous_value_goes_when_its_overlap_is_over(cluster: Cluster) -> N
     assert both["password_previous"] == first["password"]
 
     eventually(lambda: "password_previous" not in (cluster.data("db") or {}), what="it is retired")
-    assert "previousVersion" not in status(cluster)
+    # The status comes after the Secret.
+    eventually(lambda: "previousVersion" not in status(cluster), what="the status says so")
     assert (cluster.data("db") or {})["password"] == both["password"]
 
 
