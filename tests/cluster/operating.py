@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -226,11 +227,11 @@ class Cluster:
 
     def apply(self, name: str, spec: Resource, **metadata: Any) -> Resource:
         """Make a ManagedSecret, or change its specification."""
-        if self.get("managedsecrets", name) is not None:
-            stood = self.get("managedsecrets", name)
-            assert stood is not None
+        while (stood := self.get("managedsecrets", name)) is not None:
             stood["spec"] = spec
             answer = self._api.put(json=stood, **self._path("managedsecrets", name))
+            if answer.status_code == HTTPStatus.CONFLICT:
+                continue  # The operator wrote the status in between.
             assert answer.ok, answer.text
             changed: Resource = answer.json()
             return changed
