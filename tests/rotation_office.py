@@ -491,3 +491,19 @@ def failing(target: FakeTarget, act: str, error: BaseException) -> Iterator[None
         yield
     finally:
         target.acts = before
+
+
+async def started_with_pods(vault: Vault, world: World) -> Operator:
+    """Start an operator, and a Deployment with the first version."""
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    assert world.fleet is not None
+    world.now += timedelta(hours=1)
+    world.fleet.deploy("web", world.now)
+    return operator
+
+
+def fleet_of(operator: Operator) -> Fleet:
+    """The pods that use the secret of an operator's world."""
+    assert operator.world.fleet is not None
+    return operator.world.fleet

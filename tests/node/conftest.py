@@ -16,6 +16,7 @@ from keyturn_controlplane.binaries import Binaries, NodeBinaries, find_or_build_
 from keyturn_controlplane.cluster import ControlPlane
 from node.images import busybox_image
 from node.pods import Pods
+from node.releases import Site, a_site
 
 BUILD_IMAGE = Path(__file__).parents[2] / "image" / "build"
 
@@ -95,3 +96,16 @@ def operator(
     """One operator, outside the node, for all tests that do not stop it."""
     with OperatorProcess(node, tmp_path_factory.mktemp("operator")) as operator:
         yield operator
+
+
+@pytest.fixture
+def site(
+    binaries: Binaries,
+    node_binaries: NodeBinaries,
+    canary_scan: CanaryScan,
+    operator_image: Path,
+    tmp_path: Path,
+) -> Iterator[Site]:
+    """A cluster with a node and nothing of Keyturn but the image, for a release."""
+    with a_site(binaries, node_binaries, canary_scan, operator_image, tmp_path) as site:
+        yield site

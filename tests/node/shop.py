@@ -96,6 +96,14 @@ class Shop:
             what=f"all pods run with version {version}",
         )
 
+    def wait_until_retired(self) -> None:
+        """Wait until the credential before the current one is ended: no version is Previous."""
+        eventually(
+            lambda: "previousVersion" not in self.resource["status"],
+            within=120,
+            what="the credential before is retired",
+        )
+
     @contextmanager
     def stalled(self) -> Iterator[Connection[Any]]:
         """Keep the database from changing a password; logins go on."""

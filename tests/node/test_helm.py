@@ -4,38 +4,24 @@ import json
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from apiserver import a_managed_secret
-from canary_scan import CanaryScan
 from chart.helming import HelmError
 from cluster.operating import eventually
 from documents import document
-from keyturn_controlplane.binaries import Binaries, NodeBinaries
+from keyturn_controlplane.binaries import Binaries
 from keyturn_controlplane.ports import ReservedPorts
 from node.pods import Pods
-from node.releases import CHART, HOME, POD, RELEASE, VALUES, WAIT, Site, a_site
+from node.releases import CHART, HOME, POD, RELEASE, VALUES, WAIT, Site
 
 BACKUP = document("docs/backup.md")
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 Follow = Callable[[str], None]
-
-
-@pytest.fixture
-def site(
-    binaries: Binaries,
-    node_binaries: NodeBinaries,
-    canary_scan: CanaryScan,
-    operator_image: Path,
-    tmp_path: Path,
-) -> Iterator[Site]:
-    """A cluster with a node and nothing of Keyturn but the image."""
-    with a_site(binaries, node_binaries, canary_scan, operator_image, tmp_path) as site:
-        yield site
 
 
 @pytest.fixture

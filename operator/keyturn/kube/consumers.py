@@ -6,7 +6,7 @@ Bodies of pods and workloads are never kept: they may hold values that somebody 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from keyturn.domain.consumers import (
     Inventory,
@@ -21,7 +21,7 @@ from keyturn.kube.client import JSON, KubeClient, query
 from keyturn.kube.facts import Coalesced
 from keyturn.kube.metadata_watch import METADATA_LIST, PAGE
 from keyturn.kube.pods import Owner, PodFacts, owner_of, running_pod
-from keyturn.kube.workloads import workload
+from keyturn.kube.workloads import WORKLOADS, Resource, workload
 
 Json = Mapping[str, Any]
 
@@ -33,30 +33,11 @@ Less than the pause after which a change wakes those who ask: what was read befo
 """
 
 
-class _Resource(NamedTuple):
-    """A kind of the API, and the words of its path."""
-
-    group: str
-    plural: str
-
-    def path(self, namespace: str) -> str:
-        return f"/{self.group}/namespaces/{namespace}/{self.plural}"
-
-
-_PODS = _Resource("api/v1", "pods")
-_SERVICE_ACCOUNTS = _Resource("api/v1", "serviceaccounts")
-_INGRESSES = _Resource("apis/networking.k8s.io/v1", "ingresses")
-_REPLICA_SETS = _Resource("apis/apps/v1", "replicasets")
-_JOBS = _Resource("apis/batch/v1", "jobs")
-_WORKLOADS = {
-    "Deployment": _Resource("apis/apps/v1", "deployments"),
-    "StatefulSet": _Resource("apis/apps/v1", "statefulsets"),
-    "DaemonSet": _Resource("apis/apps/v1", "daemonsets"),
-    "Rollout": _Resource("apis/argoproj.io/v1alpha1", "rollouts"),
-    "CronJob": _Resource("apis/batch/v1", "cronjobs"),
-    "Job": _JOBS,
-}
-_OWNED = {"ReplicaSet": _REPLICA_SETS, "Job": _JOBS}
+_PODS = Resource("api/v1", "pods")
+_SERVICE_ACCOUNTS = Resource("api/v1", "serviceaccounts")
+_INGRESSES = Resource("apis/networking.k8s.io/v1", "ingresses")
+_REPLICA_SETS = Resource("apis/apps/v1", "replicasets")
+_OWNED = {"ReplicaSet": _REPLICA_SETS, "Job": WORKLOADS["Job"]}
 """The kinds between a pod and its workload."""
 
 
@@ -92,7 +73,7 @@ class ConsumerReader:
         return Inventory(
             namespace,
             pods,
-            await self._workloads(namespace, _WORKLOADS),
+            await self._workloads(namespace, WORKLOADS),
             (*await self._ingresses(namespace), *await self._service_accounts(namespace)),
         )
 
@@ -128,9 +109,9 @@ class ConsumerReader:
 
     async def _workloads(self, namespace: str, kinds: Iterable[str]) -> tuple[Workload, ...]:
         found: list[Workload] = []
-        for kind in sorted(_WORKLOADS.keys() & set(kinds)):
+        for kind in sorted(WORKLOADS.keys() & set(kinds)):
             try:
-                bodies = self._list(_WORKLOADS[kind], namespace)
+                bodies = self._list(WORKLOADS[kind], namespace)
                 found.extend([workload(kind, body) async for body in bodies if _is_outermost(body)])
             except NotFoundError:
                 # A kind that this cluster does not have: Rollouts are Argo's.
@@ -167,7 +148,7 @@ class ConsumerReader:
         return found
 
     async def _list(
-        self, resource: _Resource, namespace: str, *, accept: str = JSON
+        self, resource: Resource, namespace: str, *, accept: str = JSON
     ) -> AsyncIterator[Json]:
         token = ""
         while True:
@@ -187,7 +168,7 @@ class ConsumerReader:
 
 def _is_outermost(body: Json) -> bool:
     owner = owner_of(body["metadata"])
-    return owner is None or owner.kind not in _WORKLOADS
+    return owner is None or owner.kind not in WORKLOADS
 
 
 def _owned(facts: PodFacts, owners: Mapping[Owner, Owner]) -> RunningPod:

@@ -7,16 +7,10 @@ from keyturn.domain.errors import DeniedError
 from keyturn.kube.client import MERGE_PATCH, Json, KubeClient, query
 from keyturn.kube.errors import POLICY_MARK
 from keyturn.kube.metadata_watch import METADATA
+from keyturn.kube.workloads import WORKLOADS
 
 FIELD_MANAGER = "keyturn-consumers"
 """Whom the apiserver names as the writer of the annotations; GitOps tools can ignore it by that."""
-
-_PLURALS = {
-    "Deployment": "apps/v1/namespaces/{}/deployments",
-    "StatefulSet": "apps/v1/namespaces/{}/statefulsets",
-    "DaemonSet": "apps/v1/namespaces/{}/daemonsets",
-    "Rollout": "argoproj.io/v1alpha1/namespaces/{}/rollouts",
-}
 
 
 class Restarts:
@@ -35,12 +29,12 @@ class Restarts:
             InvalidError: the apiserver, or somebody whom it asks, takes no change of it.
             ClusterUnavailableError: the apiserver does not answer.
         """
-        collection = _PLURALS[workload.ref.kind].format(namespace)
+        resource = WORKLOADS[workload.ref.kind]
         body: Json = {
             "metadata": {"uid": workload.uid, "resourceVersion": workload.resource_version},
             "spec": {"template": {"metadata": {"annotations": dict(marks)}}},
         }
-        path = f"/apis/{collection}/{workload.ref.name}" + query(fieldManager=FIELD_MANAGER)
+        path = f"{resource.path(namespace)}/{workload.ref.name}" + query(fieldManager=FIELD_MANAGER)
         try:
             answer = await self._kube.request(
                 "PATCH", path, body=body, content_type=MERGE_PATCH, accept=METADATA
@@ -48,8 +42,8 @@ class Restarts:
         except DeniedError as error:
             if POLICY_MARK in error.message:
                 raise
-            group, plural = collection.split("/")[0], collection.rpartition("/")[2]
+            group = resource.group.split("/")[1]
             raise DeniedError(
-                f"the operator may not patch {plural}.{group} in {namespace}; apply rbac/"
+                f"the operator may not patch {resource.plural}.{group} in {namespace}; apply rbac/"
             ) from None
         return str(answer["metadata"]["resourceVersion"])

@@ -10,6 +10,27 @@ from keyturn.kube.pod_uses import all_uses, env_names
 Json = Mapping[str, Any]
 
 
+class Resource(NamedTuple):
+    """A kind of the API by the words of its path: `apis/apps/v1` and `deployments`."""
+
+    group: str
+    plural: str
+
+    def path(self, namespace: str) -> str:
+        """Give the path of all of them in a namespace."""
+        return f"/{self.group}/namespaces/{namespace}/{self.plural}"
+
+
+WORKLOADS: Mapping[str, Resource] = {
+    "Deployment": Resource("apis/apps/v1", "deployments"),
+    "StatefulSet": Resource("apis/apps/v1", "statefulsets"),
+    "DaemonSet": Resource("apis/apps/v1", "daemonsets"),
+    "Rollout": Resource("apis/argoproj.io/v1alpha1", "rollouts"),
+    "CronJob": Resource("apis/batch/v1", "cronjobs"),
+    "Job": Resource("apis/batch/v1", "jobs"),
+}
+
+
 class Rollout(NamedTuple):
     """How far a workload has come with its newest template.
 

@@ -8,6 +8,7 @@ from secrets import randbelow
 from typing import Any
 
 from keyturn.domain.secret import SecretName
+from keyturn.services.backoff import doubled
 from keyturn.services.scheduling import Scheduler
 
 FIRST_BACKOFF, LAST_BACKOFF = 0.5, 300.0
@@ -95,7 +96,7 @@ class WorkQueue:
         elif failed:
             count = self._failures.get(name, 0)
             self._failures[name] = count + 1
-            backoff = min(FIRST_BACKOFF * 2.0 ** min(count, 16), at_most)
+            backoff = doubled(FIRST_BACKOFF, count, at_most)
             jittered = backoff * (0.5 + randbelow(1000) / 2000)
             self._scheduler.after(max(wait, jittered), name, lambda: self.put(name))
 

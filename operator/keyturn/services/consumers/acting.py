@@ -21,7 +21,7 @@ from keyturn.domain.restarting import Restart, Rules, Wish, decide
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.kube.kubernetes_events import KubernetesEvents, RestartEvent
 from keyturn.services.calendar import Calendar
-from keyturn.services.clock import Clock
+from keyturn.services.clock import Clock, earliest
 from keyturn.services.consumers.inventory import View
 from keyturn.services.consumers.memory import NamespaceMemory
 from keyturn.services.consumers.reloads import Reloads
@@ -134,7 +134,7 @@ class Acting:
             looks.append(self._settled_at)
         elif decision.restarts:
             looks.append(await self._restart(memory, inventory.namespace, decision.restarts))
-        again = min((look for look in looks if look is not None), default=None)
+        again = earliest(looks)
         namespace = inventory.namespace
         self._calendar.set(("restarts", namespace), again, lambda: self._wake(namespace))
 
@@ -154,7 +154,7 @@ class Acting:
                 looks.append(await self._patch(memory, namespace, restart))
             else:
                 looks.append(await self._note(memory, namespace, restart, UNCAGED))
-        return min((look for look in looks if look is not None), default=None)
+        return earliest(looks)
 
     async def _is_caged(self) -> bool:
         try:

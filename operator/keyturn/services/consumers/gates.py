@@ -12,7 +12,7 @@ from keyturn.domain.restart_marks import was_restarted_for
 from keyturn.domain.rollout import Rollout, Verdict, Watched
 from keyturn.domain.rotation import Cause
 from keyturn.domain.secret import Secret
-from keyturn.services.clock import Clock
+from keyturn.services.clock import Clock, earliest
 from keyturn.services.consumers.inventory import View
 from keyturn.services.next_version import newest_but
 from keyturn.services.rotation.gating import UNSEEN, Sight, waits_for_consumers
@@ -98,7 +98,7 @@ class ConsumerGate:
         sight = sight_of(view, asked.version, awaited, now) if asked.waits else UNSEEN
         due = [] if watched is None else [watched.due(each) for each in rollouts]
         wakes = [sight.wake, *(max(each, now + PAUSE) for each in due if each is not None)]
-        wake = min((each for each in wakes if each is not None), default=None)
+        wake = earliest(wakes)
         return _judged(replace(sight, wake=wake), asked, rollouts)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from keyturn.domain.consumers import Inventory, Workload, WorkloadRef
 from keyturn.domain.restarting import Known, Restart, Wish
+from keyturn.services.backoff import doubled
 
 FIRST_RETRY, LAST_RETRY = timedelta(seconds=15), timedelta(minutes=10)
 """How long until a workload that could not be patched is tried again, doubled each time."""
@@ -114,7 +115,7 @@ class NamespaceMemory:
         """Note that a workload could not be patched."""
         stood = self.failures.get(restart.workload.ref)
         count = 0 if stood is None else stood.count + 1
-        pause = min(FIRST_RETRY * 2 ** min(count, 16), LAST_RETRY)
+        pause = doubled(FIRST_RETRY, count, LAST_RETRY)
         self.failures[restart.workload.ref] = Failure(restart.marks, why, count, now + pause)
 
     def note_rolling(

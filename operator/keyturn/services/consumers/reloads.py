@@ -15,8 +15,9 @@ from keyturn.domain.reloading import calls
 from keyturn.domain.restarting import Wish
 from keyturn.domain.secret import SecretName
 from keyturn.observability.failures import describe
+from keyturn.services.backoff import doubled
 from keyturn.services.calendar import Calendar
-from keyturn.services.clock import Clock
+from keyturn.services.clock import Clock, earliest
 from keyturn.store.interface import SecretStore
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Reloads:
             telling.task = asyncio.create_task(work, name=f"reloads of {name}")
         tries = [telling.tries[pod.uid] for pod in found.pods if pod.uid in telling.tries]
         looks = [found.again, *(each.retry_at for each in tries if each.retry_at > now)]
-        again = min((look for look in looks if look is not None), default=None)
+        again = earliest(looks)
         self._calendar.set(("reloads", name), again, lambda: self._changed(name))
         return {
             pod.name: telling.tries[pod.uid].why for pod in found.pods if pod.uid in telling.tries
@@ -170,5 +171,5 @@ class Reloads:
             stood = telling.tries.get(uid)
             count = 0 if stood is None else stood.count + 1
             since = now if stood is None else stood.since
-            pause = min(FIRST_RETRY * 2 ** min(count, 16), LAST_RETRY)
+            pause = doubled(FIRST_RETRY, count, LAST_RETRY)
             telling.tries[uid] = _Try(why, count, since, now + pause)

@@ -1,6 +1,5 @@
 """What is to be done about a secret's rotation now, and when to look again; pure."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.rotation import Cause, Rotation, RotationSpec, Step
 from keyturn.domain.schedule import next_due
 from keyturn.domain.secret import Secret
+from keyturn.services.clock import earliest
 from keyturn.services.rotation.gating import (
     UNSEEN,
     Sight,
@@ -102,7 +102,7 @@ def _of_time(
         return Decision(Cause.SCHEDULE)
     if retire_at is not None and (retire_at <= now or _has_moved(rotation, sight)):
         return Decision(retires=True)
-    wake = _earliest((None if is_due else due, retire_at, sight.wake))
+    wake = earliest((None if is_due else due, retire_at, sight.wake))
     return Decision(wake=wake, held_back=Cause.SCHEDULE if is_due else None)
 
 
@@ -130,7 +130,3 @@ def next_rotation(
 def token_of(resource: ManagedSecret) -> str:
     """Read the rotate token of a resource; empty if there is none."""
     return resource.annotations.get(TOKEN_ANNOTATION, "")[:MAX_TOKEN]
-
-
-def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
-    return min((moment for moment in moments if moment is not None), default=None)

@@ -22,6 +22,7 @@ from keyturn.domain.rotation_machine import BACKWARD, FORWARD, RETIREMENT, Phase
 from keyturn.domain.secret import Secret
 from keyturn.observability import failpoints
 from keyturn.rotators.interface import Credential, Order
+from keyturn.services.backoff import doubled
 from keyturn.services.clock import Clock
 from keyturn.services.rotation.aiming import Aim, Aiming
 from keyturn.services.rotation.deciding import token_of
@@ -44,7 +45,7 @@ FIRST_RETRY, LAST_RETRY = 2.0, 900.0
 
 def pause_after(failures: int) -> timedelta:
     """Tell how long to wait after so many failures: doubling, with jitter of a quarter."""
-    seconds = min(FIRST_RETRY * 2.0 ** min(failures - 1, 16), LAST_RETRY)
+    seconds = doubled(FIRST_RETRY, failures - 1, LAST_RETRY)
     return timedelta(seconds=seconds * (0.75 + randbelow(1000) / 2000))
 
 

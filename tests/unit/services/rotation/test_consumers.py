@@ -14,7 +14,7 @@ from keyturn.services.consumers.gates import PAUSE, SETTLED
 from keyturn.services.rotation.pending import Wanted
 from keyturn.services.rotation.reporting import rotation_report
 from keyturn.services.rotation.rotations import Look
-from rotation_office import NAME, Operator, World, world_of
+from rotation_office import NAME, Operator, World, fleet_of, started_with_pods, world_of
 
 MOVED = {"until": "ConsumersMoved", "max": "1d"}
 KINDS = [("AlternatingUsers", False), ("SingleUser", True)]
@@ -29,30 +29,15 @@ def a_world(strategy: str = "AlternatingUsers", *, coexists: bool = False, **mor
     return world
 
 
-async def started(vault: Vault, world: World) -> Operator:
-    """Start an operator, and a Deployment with the first version."""
-    operator = await Operator(vault, world).start()
-    await operator.settle()
-    assert world.fleet is not None
-    world.now += timedelta(hours=1)
-    world.fleet.deploy("web", world.now)
-    return operator
-
-
 @pytest.fixture
 async def operator(vault: Vault, request: pytest.FixtureRequest) -> AsyncIterator[Operator]:
     strategy, coexists = getattr(request, "param", KINDS[0])
-    operator = await started(vault, a_world(strategy, coexists=coexists))
+    operator = await started_with_pods(vault, a_world(strategy, coexists=coexists))
     yield operator
     await operator.stop()
 
 
 every_kind = pytest.mark.parametrize("operator", KINDS, indirect=True, ids=["two users", "coexist"])
-
-
-def fleet_of(operator: Operator) -> Fleet:
-    assert operator.world.fleet is not None
-    return operator.world.fleet
 
 
 def nobody_is_locked_out(operator: Operator) -> bool:
@@ -181,7 +166,7 @@ async def test_a_look_just_after_the_projection_does_not_count(operator: Operato
 
 
 async def test_what_waits_for_nobody_looks_at_nobody(vault: Vault) -> None:
-    operator = await started(vault, a_world(overlap={"max": "1h"}))
+    operator = await started_with_pods(vault, a_world(overlap={"max": "1h"}))
     await rotated(operator)
     await operator.later(hours=1)
 
@@ -324,7 +309,7 @@ async def test_going_back_further_waits(operator: Operator) -> None:
 async def test_it_holds_for_what_was_rotated_before_it_was_asked_for(vault: Vault) -> None:
     world = a_world(overlap=None)
     del world.rotation["overlap"]  # type: ignore[union-attr]
-    operator = await started(vault, world)
+    operator = await started_with_pods(vault, world)
     await rotated(operator, "one")
     world.rotated_by(overlap=MOVED)
     await rotated(operator, "two")

@@ -15,7 +15,7 @@ from keyturn.services.rotation.gating import frozen_by
 from keyturn.services.rotation.pending import Wanted
 from keyturn.services.rotation.reporting import rotation_report
 from keyturn.services.rotation.rotations import Look
-from rotation_office import Operator, World, failing, world_of
+from rotation_office import Operator, World, failing, fleet_of, started_with_pods, world_of
 
 ROLLBACK = {"action": "Restart", "onFailure": "Rollback"}
 DEADLINE = 10
@@ -33,27 +33,12 @@ def a_world(strategy: str = "AlternatingUsers", *, coexists: bool = False, **mor
     return world
 
 
-async def started(vault: Vault, world: World) -> Operator:
-    """Start an operator, and a Deployment with the first version."""
-    operator = await Operator(vault, world).start()
-    await operator.settle()
-    assert world.fleet is not None
-    world.now += timedelta(hours=1)
-    world.fleet.deploy("web", world.now)
-    return operator
-
-
 @pytest.fixture
 async def operator(vault: Vault, request: pytest.FixtureRequest) -> AsyncIterator[Operator]:
     strategy, coexists = getattr(request, "param", KINDS[0])
-    operator = await started(vault, a_world(strategy, coexists=coexists))
+    operator = await started_with_pods(vault, a_world(strategy, coexists=coexists))
     yield operator
     await operator.stop()
-
-
-def fleet_of(operator: Operator) -> Fleet:
-    assert operator.world.fleet is not None
-    return operator.world.fleet
 
 
 async def rotated(operator: Operator, token: str = "one") -> Look:  # noqa: S107 - a request
@@ -150,7 +135,7 @@ async def test_what_a_deployment_says_itself_needs_no_deadline(operator: Operato
 async def test_without_a_target_the_values_go_back(vault: Vault) -> None:
     world = World(world_of().target, {"interval": "30d"}, given={"password": "seed"})
     world.fleet, world.consumers = Fleet(), ROLLBACK
-    operator = await started(vault, world)
+    operator = await started_with_pods(vault, world)
     before = world.projected
 
     look = await failed(operator)
@@ -189,7 +174,7 @@ async def test_who_does_not_ask_for_it_is_not_rolled_back(
 ) -> None:
     world = a_world()
     world.consumers = consumers
-    operator = await started(vault, world)
+    operator = await started_with_pods(vault, world)
 
     await failed(operator)
 
@@ -319,7 +304,7 @@ async def test_what_was_gone_back_to_is_not_gone_back_from(operator: Operator) -
 async def test_nor_is_what_a_person_went_back_to(vault: Vault) -> None:
     world = World(world_of().target, {"interval": "30d"}, given={"password": "seed"})
     world.fleet, world.consumers = Fleet(), ROLLBACK
-    operator = await started(vault, world)
+    operator = await started_with_pods(vault, world)
     await rotated(operator)
     secret = await operator.secret()
     await operator.vault.store.promote(secret.id, 1, expected=2)
@@ -388,7 +373,7 @@ async def test_where_the_target_refuses_it_is_given_up_once_and_stands_still(
     vault: Vault,
 ) -> None:
     world = a_world("SingleUser", maxFailures=2, interval="1d")
-    operator = await started(vault, world)
+    operator = await started_with_pods(vault, world)
     await rotated(operator)
     fleet_of(operator).restart("web", world.now, is_healthy=False)
     await operator.settle()
@@ -444,7 +429,7 @@ async def test_it_is_told_beside_the_success(operator: Operator) -> None:
 async def test_until_it_is_judged_the_previous_credential_stays(vault: Vault) -> None:
     """Who runs has moved, and may be failing: then there is something to go back to."""
     world = a_world(overlap={"until": "ConsumersMoved", "max": "1d"})
-    operator = await started(vault, world)
+    operator = await started_with_pods(vault, world)
     before = world.projected
     await rotated(operator)
     fleet_of(operator).restart("web", world.now)
