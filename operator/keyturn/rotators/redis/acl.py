@@ -8,8 +8,10 @@ rule of its original could do more than it.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from keyturn.domain.errors import TargetRefusedError
 
@@ -136,26 +138,34 @@ def _without_order(rules: Rules) -> Rules:
 def _in_order(commands: Sequence[str]) -> tuple[str, ...]:
     """Put the commands between two categories into the order of their names.
 
-    Redis 7.0 lists them in the order of its hash table, which is another one while the table grows:
-    two users with the same rules would differ. What stands for one command, and categories, stay as
-    they are, as there the last one holds.
+    Redis 7.0 lists commands, and the subcommands of each, in the order of its hash tables, which
+    differs from server to server and while a table grows: two users with the same rules would
+    differ. Where the last one holds they stay: categories, a whole command and its subcommands,
+    the modifiers of one subcommand.
 
-    >>> _in_order(("+@all", "-sort", "-config", "+config|get", "-keys"))
-    ('+@all', '-config', '+config|get', '-keys', '-sort')
+    >>> _in_order(("+@all", "-sort", "-config", "+config|set", "+config|get", "-keys"))
+    ('+@all', '-config', '+config|get', '+config|set', '-keys', '-sort')
     """
     ordered: list[str] = []
     block: list[str] = []
     for modifier in commands:
         if modifier[1:2] == "@":
-            ordered += [*sorted(block, key=_command), modifier]
+            ordered += [*_block_in_order(block), modifier]
             block = []
         else:
             block.append(modifier)
-    return (*ordered, *sorted(block, key=_command))
+    return (*ordered, *_block_in_order(block))
 
 
-def _command(modifier: str) -> str:
-    return modifier[1:].partition("|")[0]
+def _block_in_order(block: Iterable[str]) -> list[str]:
+    """Sort by command; within one, by subcommand between two modifiers of the whole command."""
+    wholes: Counter[str] = Counter()
+    keyed: list[tuple[tuple[str, int, str], str]] = []
+    for modifier in block:
+        command, _, subcommand = modifier[1:].partition("|")
+        wholes[command] += not subcommand
+        keyed.append(((command, wholes[command], subcommand), modifier))
+    return [modifier for _, modifier in sorted(keyed, key=itemgetter(0))]
 
 
 def _modifiers(written: Reply) -> tuple[str, ...]:

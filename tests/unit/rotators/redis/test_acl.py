@@ -41,18 +41,31 @@ def test_a_user_is_read_and_written_in_one_order() -> None:
     ]
 
 
-def test_the_order_of_a_growing_table_makes_no_difference() -> None:
-    one = read_user(reply(commands=b"+@all -@admin -restore -keys -config +config|get -sort"))
-    other = read_user(reply(commands=b"+@all -@admin -config +config|get -sort -keys -restore"))
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"+@all -@admin -config +config|get +config|resetstat -sort -keys -restore",
+        b"+@all -@admin -restore -keys -config +config|resetstat +config|get -sort",
+    ],
+)
+def test_the_order_of_a_growing_table_makes_no_difference(other: bytes) -> None:
+    listed = b"+@all -@admin -restore -keys -config +config|get +config|resetstat -sort"
+    one = read_user(reply(commands=listed))
 
-    assert are_same(one.rules, other.rules)
+    assert are_same(one.rules, read_user(reply(commands=other)).rules)
 
 
 @pytest.mark.parametrize(
-    "other", [b"+@all +config|get -config", b"-config +config|get +@all", b"+@all -config"]
+    ("listed", "other"),
+    [
+        (b"+@all -config +config|get", b"+@all +config|get -config"),
+        (b"+@all -config +config|get", b"-config +config|get +@all"),
+        (b"+@all -config +config|get", b"+@all -config"),
+        (b"+config|get -config|get", b"-config|get +config|get"),
+    ],
 )
-def test_the_order_that_matters_does(other: bytes) -> None:
-    one = read_user(reply(commands=b"+@all -config +config|get"))
+def test_the_order_that_matters_does(listed: bytes, other: bytes) -> None:
+    one = read_user(reply(commands=listed))
 
     assert not are_same(one.rules, read_user(reply(commands=other)).rules)
 
