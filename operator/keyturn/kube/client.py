@@ -31,14 +31,42 @@ STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5)
 Json = dict[str, Any]
 
 
+class _Session:
+    """A session of the HTTP library; once retired it is closed when its last use ends.
+
+    Who reads from a session that is closed under it is told of nothing, and would wait for ever.
+    """
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+        self._uses = 0
+        self._is_retired = False
+
+    @asynccontextmanager
+    async def used(self) -> AsyncIterator[aiohttp.ClientSession]:
+        self._uses += 1
+        try:
+            yield self._http
+        finally:
+            self._uses -= 1
+            await self._close_if_done()
+
+    async def retire(self) -> None:
+        self._is_retired = True
+        await self._close_if_done()
+
+    async def _close_if_done(self) -> None:
+        if self._is_retired and not self._uses:
+            await self._http.close()
+
+
 class KubeClient:
     """Speaks to one apiserver. Use it as an asynchronous context manager."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._configuration = client.Configuration()
-        self._session: aiohttp.ClientSession | None = None
-        self._retired: list[aiohttp.ClientSession] = []
+        self._session: _Session | None = None
         self._loading = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -46,8 +74,8 @@ class KubeClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for session in [*self._retired, *([self._session] if self._session else [])]:
-            await session.close()
+        if self._session is not None:
+            await self._session.retire()
 
     @property
     def host(self) -> str:
@@ -89,9 +117,12 @@ class KubeClient:
         if data is not None:
             headers["Content-Type"] = content_type
         try:
-            async with self._open_session().request(
-                method, self.host + path, data=data, headers=headers, timeout=REQUEST_TIMEOUT
-            ) as response:
+            async with (
+                self._open_session().used() as http,
+                http.request(
+                    method, self.host + path, data=data, headers=headers, timeout=REQUEST_TIMEOUT
+                ) as response,
+            ):
                 content = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _unreachable(error) from None
@@ -110,9 +141,10 @@ class KubeClient:
         session = self._open_session()
         headers = {"Accept": accept, **await self._credentials()}
         try:
-            async with session.get(
-                self.host + path, headers=headers, timeout=STREAM_TIMEOUT
-            ) as response:
+            async with (
+                session.used() as http,
+                http.get(self.host + path, headers=headers, timeout=STREAM_TIMEOUT) as response,
+            ):
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     error = error_of(response.status, await response.read(), response.headers)
                     if response.status == HTTPStatus.UNAUTHORIZED:
@@ -124,7 +156,7 @@ class KubeClient:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise _unreachable(error) from None
 
-    def _open_session(self) -> aiohttp.ClientSession:
+    def _open_session(self) -> _Session:
         if self._session is None:
             raise ClusterUnavailableError("the client is not open")
         return self._session
@@ -137,7 +169,7 @@ class KubeClient:
         bearer = settings.get("BearerToken")
         return {"Authorization": bearer["value"]} if bearer and bearer["value"] else {}
 
-    async def _renew(self, stale: aiohttp.ClientSession | None) -> None:
+    async def _renew(self, stale: _Session | None) -> None:
         """Read the credentials again, once for all requests that failed with the stale session."""
         async with self._loading:
             if self._session is not stale:
@@ -148,18 +180,16 @@ class KubeClient:
             # never keep a request from going out. There is one for each namespace that is followed.
             connector = aiohttp.TCPConnector(ssl=rest.ssl_context, limit=0, keepalive_timeout=60)
             # A proxy of the environment is not for the apiserver, and a netrc has no say here.
-            self._session = aiohttp.ClientSession(
+            http = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 read_bufsize=2**21,
             )
+            self._session = _Session(http)
             self._configuration = configuration
             if stale is not None:
-                self._retired.append(stale)
-            # Requests and watches under way finish first; the last but one has long been idle.
-            while len(self._retired) > 1:
-                await self._retired.pop(0).close()
+                await stale.retire()
 
 
 def _parsed(content: bytes) -> Json:

@@ -1,4 +1,4 @@
-"""A control plane of their own for these tests, which break it, and a proxy before it."""
+"""A control plane that no other operator looks at, and a proxy before it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,19 +10,13 @@ from canary import Canary
 from cluster.faults.life import Life, token_of
 from cluster.operating import Cluster, OperatorProcess
 from faulty_proxy import FaultyProxy
-from keyturn_controlplane.binaries import Binaries
 from keyturn_controlplane.cluster import ControlPlane
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def control_plane(binaries: Binaries) -> Iterator[ControlPlane]:
+def control_plane(quiet_control_plane: ControlPlane) -> ControlPlane:
     """A control plane that no other operator looks at."""
-    with ControlPlane(binaries, crds=[ROOT / "crds"]) as control_plane:
-        control_plane.kubectl("create", "namespace", "keyturn-system")
-        control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / "rbac"))
-        yield control_plane
+    return quiet_control_plane
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,30 @@ from secrets import randbelow
 
 import pytest
 
+from canary_scan import CanaryScan
 from cluster.faults.life import SPEC, Life, live, token_of
+from cluster.installing import installed
 from cluster.operating import Cluster, OperatorProcess, eventually
 from faulty_proxy import FaultyProxy, Resets, requests
+from keyturn_controlplane.binaries import Binaries
 from keyturn_controlplane.cluster import ControlPlane
 
 MANY = 100
 
 
-def names(prefix: str) -> list[str]:
-    return [f"{prefix}-{number}" for number in range(MANY)]
+MORE = 200
+"""So many are not all made in the time in which somebody who looks now and then sees the first."""
+
+
+def names(prefix: str, many: int = MANY) -> list[str]:
+    return [f"{prefix}-{number}" for number in range(many)]
+
+
+@pytest.fixture(scope="module")
+def control_plane(binaries: Binaries, canary_scan: CanaryScan) -> Iterator[ControlPlane]:
+    """A control plane of their own for these tests, which stop its apiserver."""
+    with installed(binaries, canary_scan) as control_plane:
+        yield control_plane
 
 
 @contextmanager
@@ -84,18 +98,15 @@ def test_a_token_that_is_revoked_is_replaced_by_the_one_in_its_place(
 def test_a_stop_under_load_is_clean(
     cluster: Cluster, life: Life, operator: OperatorProcess
 ) -> None:
-    made = names("load")
+    made = names("load", MORE)
     with applying(cluster, made):
         eventually(lambda: len(cluster.all("secrets")) >= 20, what="it is at work")
-        began = time.monotonic()
 
         exit_code = operator.stop()
 
-        took = time.monotonic() - began
     assert exit_code == 0
-    assert took < 10
     acknowledged = {s["metadata"]["name"]: s["data"] for s in cluster.all("secrets")}
-    assert 20 <= len(acknowledged) < MANY
+    assert 20 <= len(acknowledged) < MORE
     operator.start()
     for name in made:
         cluster.wait_ready(name, within=60)

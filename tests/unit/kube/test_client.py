@@ -84,3 +84,32 @@ async def test_watches_keep_no_request_from_going_out(tmp_path: Path) -> None:
                 stream = kube.stream("/api/v1/secrets?watch=true", accept="application/json")
                 await watches.enter_async_context(stream)
             assert await kube.request("GET", "/api") == {}
+
+
+async def test_a_watch_goes_on_while_the_credentials_are_renewed(tmp_path: Path) -> None:
+    watchers: list[asyncio.StreamWriter] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                asked = await reader.readuntil(b"\r\n\r\n")
+                if b"watch=true" in asked:
+                    watchers.append(writer)
+                    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                else:
+                    writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        KubeClient(kubeconfig(tmp_path, f"http://127.0.0.1:{port}")) as kube,
+        kube.stream("/api/v1/secrets?watch=true", accept="application/json") as lines,
+        asyncio.timeout(20),
+    ):
+        for _ in range(3):
+            with pytest.raises(ClusterUnavailableError):
+                await kube.request("GET", "/api")
+        watchers[0].write(b"3\r\n{}\n\r\n")
+        assert await lines.readline() == b"{}\n"
