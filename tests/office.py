@@ -168,7 +168,7 @@ class Office:
 
         self._thread = threading.Thread(target=work)
         self._thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
         assert not failures
 
     def stop(self) -> None:
@@ -176,7 +176,7 @@ class Office:
             assert self._loop is not None
             assert self._stopping is not None
             self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join(10)
+            self._thread.join(60)
             self._thread = None
 
     def do(self, work: Callable[[Local], Awaitable[T]]) -> T:
@@ -188,7 +188,7 @@ class Office:
         async def done() -> T:
             return await work(local)
 
-        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(60)
 
     def apply(self, name: str, *inputs: str, namespace: str = "default") -> None:
         self.do(lambda local: local.apply(name, *inputs, namespace=namespace))

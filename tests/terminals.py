@@ -8,6 +8,9 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
+WITHIN = 60.0
+"""Seconds for what a command does next, its start too."""
+
 
 class Terminal:
     """A command at a terminal."""
@@ -26,7 +29,7 @@ class Terminal:
         self.seen = b""
 
     def expect(self, text: bytes) -> None:
-        until = time.monotonic() + 10
+        until = time.monotonic() + WITHIN
         while text not in self.seen:
             assert time.monotonic() < until, self.seen
             self._read()
@@ -37,8 +40,8 @@ class Terminal:
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)
 
-    def finish(self, *, within: float = 10) -> int:
-        until = time.monotonic() + within
+    def finish(self) -> int:
+        until = time.monotonic() + WITHIN
         # Read meanwhile: a command that shows much waits until somebody has.
         while self._process.poll() is None:
             assert time.monotonic() < until, self.seen

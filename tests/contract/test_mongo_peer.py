@@ -76,7 +76,7 @@ def client_of(peer: MongoPeer, tmp_path: Path) -> Iterator[Any]:
             directConnection=True,
             tls=True,
             tlsCAFile=str(tmp_path / "ca.crt"),
-            serverSelectionTimeoutMS=3000,
+            serverSelectionTimeoutMS=30_000,
         )
         opened.append(client)
         return client

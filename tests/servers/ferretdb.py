@@ -10,7 +10,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -28,6 +27,7 @@ from keyturn_controlplane.commands import run_step
 from keyturn_controlplane.golang import find_go
 from keyturn_controlplane.progress import Reporter
 from servers.certificates import Authority
+from servers.ports import free_port
 
 ROOT: Final = "root"
 ROOT_PASSWORD: Final = "root of the tests"
@@ -36,7 +36,7 @@ _MODULE: Final = Path(__file__).with_name("ferretdb_module")
 _PACKAGE: Final = "github.com/FerretDB/FerretDB"
 _VERSION: Final = "v1.24.2"
 _ENVIRONMENT: Final = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
-_START_SECONDS: Final = 30.0
+_START_SECONDS: Final = 60.0
 _PAUSE: Final = 0.05
 
 
@@ -62,7 +62,7 @@ class FerretDB:
             directConnection=True,
             tls=True,
             tlsCAFile=str(self.folder / "ca.crt"),
-            serverSelectionTimeoutMS=2000,
+            serverSelectionTimeoutMS=30_000,
         )
 
     def answers(self) -> bool:
@@ -79,7 +79,7 @@ def running(folder: Path, authority: Authority) -> Iterator[FerretDB]:
     """Run a server whose superuser is `ROOT`; it says in its log all that it does."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ca.crt").write_bytes(authority.pem)
-    server = FerretDB(authority, folder, _free_port())
+    server = FerretDB(authority, folder, free_port())
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(_command(server), stdout=log, stderr=log)
     try:
@@ -144,10 +144,3 @@ def _build(go: str, target: Path, environ: dict[str, str], reporter: Reporter) -
             reporter, "building FerretDB", [*build, f"{_PACKAGE}/cmd/ferretdb"], environ, module
         )
         (module / "made").replace(target)
-
-
-def _free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port: int = chosen.getsockname()[1]
-        return port

@@ -17,11 +17,11 @@ import pymysql
 from pymysql.connections import Connection
 
 from servers.certificates import LOOPBACK, Authority
+from servers.ports import free_port
 
 _ACCOUNT: Final = "mysql"
 _PROGRAM: Final = Path("/usr/sbin/mariadbd")
 _START_SECONDS: Final = 60.0
-_TRIES: Final = 5
 
 
 @dataclass
@@ -38,7 +38,7 @@ class MariaDBServer:
 
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
     folder: Path = field(init=False)
-    port: int = field(init=False, default=0)
+    port: int = field(init=False, default_factory=free_port)
 
     def __enter__(self) -> Self:
         if not _PROGRAM.exists():
@@ -68,13 +68,9 @@ class MariaDBServer:
 
     def start(self) -> None:
         """Start the server and wait until it takes connections; on the same port as before."""
-        for attempt in range(_TRIES):
-            if not self.port or attempt:
-                self.port = _free_port()
-            if self._began():
-                return
+        if not self._began():
             self.stop()
-        raise RuntimeError(f"MariaDB does not start:\n{self.log()[-2000:]}")
+            raise RuntimeError(f"MariaDB does not start:\n{self.log()[-2000:]}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Stop the server: SIGTERM ends its connections, SIGKILL leaves a recovery to the start."""
@@ -100,7 +96,7 @@ class MariaDBServer:
             ssl_verify_cert=True,
             ssl_verify_identity=True,
             autocommit=True,
-            connect_timeout=5,
+            connect_timeout=30,
             charset="utf8mb4",
         )
 
@@ -197,12 +193,6 @@ class MariaDBServer:
             self.stop()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _as_account() -> list[str]:

@@ -39,6 +39,7 @@ _HEADER: Final = struct.Struct("<iiii")
 _OP_REPLY, _OP_QUERY, _OP_MSG = 1, 2004, 2013
 _BEFORE_LOGIN: Final = frozenset(
     {"hello", "ismaster", "isMaster", "ping", "buildInfo", "saslStart", "saslContinue"}
+    | {"whatsmyuri"}
 )
 
 
@@ -66,6 +67,8 @@ class Session:
     conversation: Conversation | None = None
     candidate: User | None = None
     user: User | None = None
+    client: str = ""
+    """Its address and port, as the server writes them."""
 
 
 class _GoneError(Exception):
@@ -88,7 +91,7 @@ class MongoPeer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection until it ends."""
-        session = Session()
+        session = Session(client="{}:{}".format(*writer.get_extra_info("peername")))
         self.connections += 1
         with suppress(asyncio.IncompleteReadError, OSError, _GoneError):
             while True:
@@ -133,6 +136,7 @@ class MongoPeer:
             "ismaster": lambda: self._hello(session, command),
             "ping": dict,
             "endSessions": dict,
+            "whatsmyuri": lambda: {"you": session.client},
             "buildInfo": lambda: {"version": "7.0.0", "maxBsonObjectSize": 16777216},
             "saslStart": lambda: self._begin(session, database, command),
             "saslContinue": lambda: self._finish(session, command),
@@ -213,6 +217,8 @@ class MongoPeer:
             last = conversation.finish(payload)
         except ScramError:
             raise CommandError(AUTHENTICATION_FAILED, "Authentication failed.") from None
+        if session.candidate and not session.candidate.may_come_from(session.client):
+            raise CommandError(AUTHENTICATION_FAILED, "Authentication failed.")
         session.user = session.candidate
         return {"conversationId": 1, "done": True, "payload": last.encode()}
 

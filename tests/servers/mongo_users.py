@@ -8,6 +8,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from pymongo.saslprep import saslprep
@@ -55,6 +56,14 @@ class User:
     roles: list[Document] = field(default_factory=list)
     custom_data: Document | None = None
     restrictions: list[Document] = field(default_factory=list)
+
+    def may_come_from(self, client: str) -> bool:
+        """Tell whether one restriction lets in who comes from an address and port."""
+        address = ip_address(client.rpartition(":")[0])
+        return not self.restrictions or any(
+            any(address in ip_network(source) for source in one.get("clientSource", ["0.0.0.0/0"]))
+            for one in self.restrictions
+        )
 
     def may(self, role: str, database: str) -> bool:
         return any(

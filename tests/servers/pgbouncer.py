@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from servers.postgresql import PostgreSQLServer, as_account, free_port
+from servers.ports import free_port
+from servers.postgresql import PostgreSQLServer, as_account
 
 _PROGRAM: Final = "/usr/sbin/pgbouncer"
-_START_SECONDS: Final = 20.0
+_START_SECONDS: Final = 60.0
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def pgbouncer(server: PostgreSQLServer, mode: str, passwords: Mapping[str, str])
         [*as_account(), _PROGRAM, "--quiet", folder / "pgbouncer.ini"], cwd="/"
     )
     try:
-        _wait(port)
+        _wait(process, port)
         yield port
     finally:
         process.kill()
@@ -52,13 +53,13 @@ def pgbouncer(server: PostgreSQLServer, mode: str, passwords: Mapping[str, str])
         shutil.rmtree(folder)
 
 
-def _wait(port: int) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except ConnectionRefusedError:
-            if time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
         else:

@@ -1,4 +1,4 @@
-"""A stand-in for the kubelet, until a real node runs the pods of the tests.
+"""A stand-in for the kubelet, where no real node is needed.
 
 It does with a pod of keyturn-jobs what a kubelet would, as far as a Job can see: it binds it, waits
 until what its volumes name exists, writes their files into a folder of its own, runs the command

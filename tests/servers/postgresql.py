@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,10 +16,10 @@ import psycopg
 from psycopg import sql
 
 from servers.certificates import Authority, KeyPair
+from servers.ports import free_port
 
 _ACCOUNT: Final = "postgres"
 _START_SECONDS: Final = 60.0
-_PORTS_TRIED: Final = 3
 _PACKAGED: Final = Path("/usr/lib/postgresql")
 
 _CHATTY: Final = {
@@ -63,14 +62,14 @@ class PostgreSQLServer:
 
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
     folder: Path = field(init=False)
-    port: int = field(init=False)
+    port: int = field(init=False, default_factory=free_port)
 
     def __enter__(self) -> Self:
         # Not pytest's folder: another user cannot enter it, and a socket's path has to be short.
         self.folder = Path(tempfile.mkdtemp(prefix="keyturn-pg-"))
         try:
             self._prepare()
-            self._start_on_a_free_port()
+            self.start()
         except BaseException:
             self._remove()
             raise
@@ -130,7 +129,7 @@ class PostgreSQLServer:
             user=_ACCOUNT,
             dbname=database,
             autocommit=True,
-            connect_timeout=5,
+            connect_timeout=30,
         )
 
     def log_in(
@@ -146,7 +145,7 @@ class PostgreSQLServer:
             sslmode="verify-full" if self.has_tls else "disable",
             sslrootcert=str(self.authority.folder / "ca.crt"),
             autocommit=True,
-            connect_timeout=5,
+            connect_timeout=30,
         )
 
     def run(self, *statements: str | sql.Composed, database: str = "postgres") -> None:
@@ -161,17 +160,6 @@ class PostgreSQLServer:
         """Return the rows that a query of the superuser finds."""
         with self.connect(database) as connection:
             return connection.execute(_composed(statement), parameters or None).fetchall()
-
-    def _start_on_a_free_port(self) -> None:
-        for _ in range(_PORTS_TRIED - 1):
-            self.port = free_port()
-            try:
-                return self.start()
-            except RuntimeError:  # Somebody was faster.
-                if "Address already in use" not in self.log():
-                    raise
-        self.port = free_port()
-        return self.start()
 
     def _prepare(self) -> None:
         if os.geteuid() == 0:
@@ -237,12 +225,6 @@ def _composed(statement: str | sql.Composed) -> sql.SQL | sql.Composed:
     if isinstance(statement, str):
         return sql.SQL(statement)
     return statement
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def as_account() -> list[str]:

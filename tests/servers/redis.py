@@ -3,7 +3,6 @@
 import hashlib
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,12 +18,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from servers.certificates import LOOPBACK, Authority
+from servers.ports import free_port
 
 ADMIN: Final = "keyturn-admin"
 ADMIN_PASSWORD: Final = "admin of the tests"
 
 _LOCK: Final = Path(__file__).parents[2] / "requirements" / "valkey.lock"
-_START_SECONDS: Final = 20.0
+_START_SECONDS: Final = 60.0
 _PAUSE: Final = 0.02
 
 
@@ -111,7 +111,7 @@ def running(
     `hosts` are the names in its certificate.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    server = RedisServer(binary, folder, authority, _free_port())
+    server = RedisServer(binary, folder, authority, free_port())
     lines = [*_listening(server, hosts), *_chatting(folder)]
     hashed = hashlib.sha256(ADMIN_PASSWORD.encode()).hexdigest()
     users = ["user default off", f"user {ADMIN} on #{hashed} ~* &* +@all"]
@@ -174,10 +174,3 @@ def _chatting(folder: Path) -> list[str]:
         "slowlog-max-len 10000",
         "acllog-max-len 10000",
     ]
-
-
-def _free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port: int = chosen.getsockname()[1]
-        return port

@@ -83,6 +83,9 @@ class RedisSite:
         # Redis lists commands in the order of a table that changes while it grows; what must be in
         # order is asked of the server by what a user may do.
         told[b"commands"] = sorted(told[b"commands"].split())
+        for selector in told[b"selectors"]:
+            place = selector.index(b"commands") + 1
+            selector[place] = sorted(selector[place].split())
         return told
 
     def may_log_in(self, one: Credential) -> bool:

@@ -18,12 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from servers.ports import free_port
+
 SSHD: Final = "/usr/sbin/sshd"
 _IS_ROOT: Final = os.geteuid() == 0
 USER: Final = "nobody" if _IS_ROOT else getpass.getuser()
 ADMIN: Final = getpass.getuser()
 
-_READY_SECONDS: Final = 20.0
+_READY_SECONDS: Final = 60.0
 _CONFIG: Final = """\
 Port {port}
 ListenAddress 127.0.0.1
@@ -102,7 +104,7 @@ def running_sshd(
             make_folder(folder / "homes" / user / ".ssh", user)
         for kind in ("ed25519", "rsa"):
             make_key(folder / f"host_{kind}", kind)
-        port = _free_port()
+        port = free_port()
         _configure(folder, port, more, sftp)
         with (folder / "sshd.log").open("wb") as log:
             process = subprocess.Popen(
@@ -158,13 +160,6 @@ def own(path: Path, mode: int, user: str = USER) -> None:
     if _IS_ROOT:
         found = pwd.getpwnam(user)
         os.chown(path, found.pw_uid, found.pw_gid)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait(server: Server) -> None:

@@ -16,6 +16,7 @@ from servers.certificates import KeyPair
 _HEADER: Final = struct.Struct(">BBHHBB")
 _PRELOGIN, _REPLY, _LOGIN = 0x12, 0x04, 0x10
 _SECONDS: Final = 10.0
+_DONE: Final = b"\xfd" + struct.pack("<HHQ", 2, 0, 0)
 
 
 @dataclass
@@ -24,6 +25,8 @@ class TDSPeer:
 
     certificate: KeyPair | None
     number: int = 18456
+    before: int = 0
+    """One more number, which it says first."""
     route: int = 0
     """A port of loopback to send clients to, instead of a refusal."""
 
@@ -47,6 +50,12 @@ class TDSPeer:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(_SECONDS)
         self._listener.close()
+
+    def _reply(self) -> bytes:
+        if self.route:
+            return _route(self.route)
+        errors = [_error(number) for number in (self.before, self.number) if number]
+        return b"".join([*errors, _DONE])
 
     def _serve(self) -> None:
         while True:
@@ -86,7 +95,7 @@ class TDSPeer:
                 break
             except ssl.SSLWantReadError:
                 incoming.write(link.recv(65536))
-        tls.write(_packet(_REPLY, _route(self.route) if self.route else _error(self.number)))
+        tls.write(_packet(_REPLY, self._reply()))
         link.sendall(outgoing.read())
         link.recv(65536)
 
@@ -118,7 +127,7 @@ def _prelogin(encryption: int) -> bytes:
 def _error(number: int) -> bytes:
     text = "refused".encode("utf-16-le")
     body = struct.pack("<iBBH", number, 1, 14, len(text) // 2) + text + b"\0\0" + bytes(4)
-    return b"\xaa" + struct.pack("<H", len(body)) + body + b"\xfd" + struct.pack("<HHQ", 2, 0, 0)
+    return b"\xaa" + struct.pack("<H", len(body)) + body
 
 
 def _route(port: int) -> bytes:

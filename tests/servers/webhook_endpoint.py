@@ -98,7 +98,8 @@ class Endpoint:
                 return 200, {}
             case _:
                 made = self.issued.setdefault(call["rotationId"], secrets.token_urlsafe(24))
-                self.users[call["current"]["values"]["username"]].append(made)
+                passwords = self.users[call["current"]["values"]["username"]]
+                passwords += [made] if made not in passwords else []
                 return 200, {"values": {"password": made}}
 
     def set(self, wanted: Call) -> tuple[int, Call | None]:

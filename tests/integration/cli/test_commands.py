@@ -162,6 +162,22 @@ def test_a_rollback_makes_an_older_version_current(office: Office) -> None:
     assert values_of(office)["password"] == "first"
 
 
+def test_after_a_rollback_a_put_keeps_what_only_the_newest_version_has(office: Office) -> None:
+    office.apply("db", "old", "password")
+    put(office, "old", b"1")
+    put(office, "password", b"first")
+    office.apply("db", "password", "token", "other")
+    put(office, "token", b"token")
+    office.keyturn("rollback", "db", "--to", "2")
+    assert values_of(office) == {"old": "1", "password": "first"}
+
+    put(office, "password", b"second")
+
+    assert values_of(office) == {"password": "second", "token": "token"}
+    put(office, "other", b"other")
+    assert values_of(office) == {"other": "other", "password": "second", "token": "token"}
+
+
 def test_secrets_are_listed_by_namespace_or_all(office: Office) -> None:
     office.apply("api", "token", namespace="shop")
 

@@ -162,7 +162,7 @@ async def test_while_it_waits_it_says_so_once_a_minute(
 
 
 def test_a_wait_that_is_over_ends_in_the_error(start: Start) -> None:
-    successor = start(KEYTURN_STORE_WAIT="1s")
+    successor = start(KEYTURN_STORE_WAIT="4s")
 
     assert successor.process.wait(timeout=30) == STORE_IN_USE
     assert "the operator stops:" in successor.log

@@ -139,15 +139,15 @@ async def test_a_watch_that_falls_silent_is_begun_anew(tmp_path: Path) -> None:
 
 async def test_bookmarks_are_a_sign_of_life(tmp_path: Path) -> None:
     async def talk(number: int, response: web.StreamResponse) -> None:
-        for version in range(11, 31):
+        for version in range(11, 51):
             await response.write(a_line("BOOKMARK", "", version))
             await asyncio.sleep(0.1)
-        await response.write(a_line("ADDED", "at last", 31))
+        await response.write(a_line("ADDED", "at last", 51))
         await forever()
 
     server, eye = Server(talk), Eye()
 
-    async with watching(server, eye, tmp_path, silence=1.0):
+    async with watching(server, eye, tmp_path, silence=3.0):
         await until(lambda: eye.changed == ["at last"])
 
     assert server.watched == ["10"]

@@ -69,7 +69,7 @@ async def test_an_endpoint_that_fails_in_every_way_gets_each_event_in_order(
     receiver.answer = answer
     told = await fill(path)
     store = await SQLiteStore.open(path)
-    sink = sinks.opened(deadline=0.5)
+    sink = sinks.opened(deadline=3.0)
 
     async def no_time(_: float) -> None:
         await asyncio.sleep(0)

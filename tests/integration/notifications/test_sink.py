@@ -135,7 +135,7 @@ async def test_no_answer_is_tried_again(
     sinks: Sinks, receiver: Receiver, answer: Answer, told: str
 ) -> None:
     receiver.answer = answer
-    sink, event = sinks.opened(deadline=0.5), an_event()
+    sink, event = sinks.opened(deadline=3.0), an_event()
 
     with pytest.raises(UnavailableError, match=f"^localhost {told}$"):
         await sink.deliver(event)

@@ -205,6 +205,7 @@ async def test_a_fault_at_any_call_loses_nothing_that_was_acknowledged(
 
         found = await survivors(path)
 
-        assert all(found[name].stages.current or number <= 0 for name, number in told.items())
+        for name, number in told.items():
+            assert (found[name].stages.current or 0) >= number
         at, met = at + 1, faults.times == 0
     assert at > 1

@@ -78,6 +78,7 @@ class MongoDBSession:
             async with connected(self._place, login_of(credential), self._place.parameters.source):
                 return True
         except LoginRefusedError:
+            await self._users.require_admission(username_of(credential))
             return False
 
     async def set(self, pending: Credential) -> None:

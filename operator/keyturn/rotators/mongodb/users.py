@@ -10,6 +10,7 @@ from typing import Any
 from keyturn.domain.errors import TargetRefusedError, TargetUnavailableError
 from keyturn.rotators.mongodb.connection import USER_EXISTS, CommandError, Server
 from keyturn.rotators.mongodb.parameters import Dialect
+from keyturn.rotators.mongodb.restrictions import admit
 
 _PATIENCE_MILLISECONDS = 5000
 
@@ -18,13 +19,15 @@ _PATIENCE_MILLISECONDS = 5000
 class User:
     """What a user is beside its name and password, each part as the server tells it.
 
-    `restrictions` say where it may log in from, `mechanisms` by which ways.
+    `restrictions` say where it may log in from, `inherited` those of its roles, and `mechanisms`
+    by which ways.
     """
 
     roles: tuple[Mapping[str, Any], ...]
     custom_data: Mapping[str, Any]
     restrictions: tuple[Mapping[str, Any], ...]
     mechanisms: tuple[str, ...]
+    inherited: tuple[Any, ...] = ()
 
     def is_as(self, other: "User") -> bool:
         """Tell whether two users may do the same; the order of roles does not count."""
@@ -55,16 +58,46 @@ class Users:
         if told is None:
             return None
         restrictions: tuple[Mapping[str, Any], ...] = ()
+        inherited: tuple[Any, ...] = ()
         if self._dialect is Dialect.MONGODB:
             # A question of its own: asked for them, the server leaves other parts out.
             more = await self._told(name, showAuthenticationRestrictions=True) or {}
             restrictions = tuple(more.get("authenticationRestrictions") or ())
+            inherited = tuple(more.get("inheritedAuthenticationRestrictions") or ())
         return User(
             roles=tuple(told.get("roles") or ()),
             custom_data=told.get("customData") or {},
             restrictions=restrictions,
             mechanisms=tuple(told.get("mechanisms") or ()),
+            inherited=inherited,
         )
+
+    async def require_admission(self, name: str) -> None:
+        """Pass if a user may log in from Keyturn's address, or does not exist.
+
+        The server has one code for a wrong password and for a login from elsewhere.
+
+        Raises:
+            TargetUnavailableError: it may not, so a refusal says nothing of its password.
+            TargetRefusedError: it may not be read.
+        """
+        user = await self.find(name)
+        if user is None or not (user.restrictions or user.inherited):
+            return
+        address = await self._own_address()
+        if not (admit(user.restrictions, address) and admit(user.inherited, address)):
+            raise TargetUnavailableError(
+                f"nothing is known of the password of {name!r}: its authenticationRestrictions, or "
+                "those of its roles, do not let it in from Keyturn's address"
+            )
+
+    async def _own_address(self) -> str:
+        """Ask from where the server sees this connection come."""
+        try:
+            told = await self._server.ask(self._source, {"whatsmyuri": 1})
+        except CommandError as error:
+            raise error.as_ours("whatsmyuri") from None
+        return str(told.get("you")).rpartition(":")[0].strip("[]")
 
     async def set_password(self, name: str, password: str, user: User) -> None:
         """Give a user a password, by the mechanisms that it has; connections stay open.

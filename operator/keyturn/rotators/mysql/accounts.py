@@ -8,6 +8,7 @@ from keyturn.rotators.mysql import grants
 from keyturn.rotators.mysql.address import MARIADB
 from keyturn.rotators.mysql.connection import Connection
 from keyturn.rotators.mysql.grants import Privilege
+from keyturn.rotators.mysql.reaching import Name, account_of
 
 _LIMITS: Final = {
     "max_questions": "MAX_QUERIES_PER_HOUR",
@@ -72,6 +73,33 @@ class Accounts:
         if account is None:
             raise TargetRefusedError(f"there is no account {username!r}@{self._host!r}")
         return account
+
+    async def obstacle(self, username: str) -> str:
+        """Say why a login by the password alone cannot be one of this account; empty: it is."""
+        columns = ", ".join(["User", "Host", "ssl_type", *_REQUIREMENTS])
+        found = await self._connection.rows(
+            f"SELECT {columns} FROM mysql.user WHERE User IN (%s, '')",  # noqa: S608
+            username,
+        )
+        known = {
+            Name(user, host): asked for user, host, *asked in (map(_text, row) for row in found)
+        }
+        own = next((name for name in known if self._is_own(name, username)), None)
+        if own is None:
+            return ""  # Nobody can log in as who is not there.
+        shown = f"{own.user!r}@{own.host!r}"
+        if account_of(known, await self._connection.places()) != own:
+            return f"from Keyturn's address a login is not one of {shown}"
+        kind, cipher, issuer, subject = known[own]
+        if kind == "X509" or issuer or subject:
+            return f"{shown} asks for a certificate, and Keyturn has none"
+        used = await self._connection.cipher()
+        if (kind and not used) or (cipher and cipher != used):
+            return f"{shown} asks for another encryption than Keyturn's"
+        return ""
+
+    def _is_own(self, name: Name, username: str) -> bool:
+        return name.user == username and name.host.casefold() == self._host.casefold()
 
     async def create_locked(self, username: str, plugin: str, verifier: bytes) -> None:
         """Make an account that nobody can log in to yet."""

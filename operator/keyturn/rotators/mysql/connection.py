@@ -106,6 +106,20 @@ class Connection:
         """Say something as it stands; its parts were quoted before."""
         await self.rows(statement)
 
+    async def places(self) -> frozenset[str]:
+        """Return the names by which the server may know this client: as it tells, and the address.
+
+        It knows both where it looks up host names, and tells only the name then.
+        """
+        told = str(await self.value("SELECT USER()")).rpartition("@")[2]
+        own = self._lever.getsockname()[0] if self._lever is not None else told
+        return frozenset({told, own})
+
+    async def cipher(self) -> str:
+        """Name the encryption that was agreed on; empty without TLS."""
+        found = await self.rows("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+        return str(found[0][1]) if found else ""
+
     def quoted(self, text: str) -> str:
         """Quote a text for a statement, by the driver."""
         return str(self._opened().escape(text))

@@ -62,15 +62,37 @@ class MySQLSession:
         """Log in once with a credential, and ask as whom.
 
         A login may be that of another account of the same user name, for another host or for
-        anybody: it proves nothing about the account that is rotated.
+        anybody: it proves nothing about the account that is rotated, nor does its refusal.
         """
         login = login_of(credential)
         try:
             async with connected(self._server, login) as connection:
                 account = await connection.value("SELECT CURRENT_USER()", login=True)
         except LoginRefusedError:
+            await self._require_reach(login.username)
             return False
-        return self._is_of(login.username, account)
+        self._require_own(login.username, account)
+        return True
+
+    async def _require_reach(self, username: str) -> None:
+        """Pass if a login by the right password would have been one of the account.
+
+        Raises:
+            TargetUnavailableError: it would not, so nothing is known of the password.
+        """
+        if not self._is_admin:
+            account = await self._connection.value("SELECT CURRENT_USER()")
+            if account.rpartition("@")[0] == username:
+                self._require_own(username, account)
+        elif obstacle := await self._accounts.obstacle(username):
+            raise TargetUnavailableError(f"nothing is known of the password: {obstacle}")
+
+    def _require_own(self, username: str, account: str) -> None:
+        if not self._is_of(username, account):
+            raise TargetUnavailableError(
+                f"the server takes Keyturn for {account!r}, which is not the account of userHost "
+                f"({self._server.address.user_host!r})"
+            )
 
     def _is_of(self, username: str, account: str) -> bool:
         name, _, host = account.rpartition("@")

@@ -13,11 +13,12 @@ from keyturn.domain.errors import (
 )
 from keyturn.rotators.sql import LoginRefusedError
 
+_LOCKED = 28000
 REFUSED_LOGIN = frozenset(
     {
         1017,  # invalid user name or password
         1045,  # the user may not create a session
-        28000,  # the account is locked
+        _LOCKED,
         28001,  # the password has expired
     }
 )
@@ -39,6 +40,10 @@ _UNKNOWN_OUTCOME = frozenset(
         4021,  # a lock on an object took too long
     }
 )
+
+
+class AccountLockedError(LoginRefusedError):
+    """The account is locked: by somebody, or for a time since logins failed."""
 
 
 @contextmanager
@@ -66,7 +71,8 @@ def _of_driver(details: Any, *, login: bool) -> KeyturnError:
     number = getattr(details, "code", 0)
     number = number if isinstance(number, int) else 0
     if login and number in REFUSED_LOGIN:
-        return LoginRefusedError(f"the database refuses the login (ORA-{number:05})")
+        kind = AccountLockedError if number == _LOCKED else LoginRefusedError
+        return kind(f"the database refuses the login (ORA-{number:05})")
     if login or number in _UNKNOWN_OUTCOME:
         return TargetUnavailableError(f"the database cannot be used now (ORA-{number:05})")
     return TargetRefusedError(f"the database refuses it (ORA-{number:05})")

@@ -11,12 +11,16 @@ from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Credential, Order
 from keyturn.rotators.oracle import rights
 from keyturn.rotators.oracle.connection import Connection, Server, connected
+from keyturn.rotators.oracle.errors import AccountLockedError
 from keyturn.rotators.oracle.names import User, quoted
 from keyturn.rotators.oracle.rights import Right, Rights, differences, object_of
 from keyturn.rotators.sql import LoginRefusedError
 
 _LOCK_NUMBERS: Final = 1 << 30  # those that DBMS_LOCK leaves to its users
 _TAKEN, _TIMED_OUT, _OWNED = 0, 1, 4
+_STATUS: Final = "SELECT account_status FROM dba_users WHERE username = :1"
+_OWN_STATUS: Final = "SELECT account_status FROM user_users WHERE username = :1"
+_TIMED: Final = "LOCKED(TIMED)"  # DBA_USERS.ACCOUNT_STATUS, alone or after "EXPIRED & "
 
 
 class OracleSession:
@@ -60,12 +64,32 @@ class OracleSession:
             return False
 
     async def accepts(self, credential: Credential) -> bool:
+        user = User.of_version(credential)
         try:
-            async with connected(self._server, User.of_version(credential)) as connection:
+            async with connected(self._server, user) as connection:
                 await connection.rows("SELECT 1 FROM dual", login=True)
+        except AccountLockedError:
+            await self._require_lasting_lock(user)
+            return False
         except LoginRefusedError:
             return False
         return True
+
+    async def _require_lasting_lock(self, user: User) -> None:
+        """Pass if somebody locked the account.
+
+        Raises:
+            TargetUnavailableError: the database did, since logins failed: later it may let the
+                same password in.
+        """
+        found = await self._connection.rows(
+            _STATUS if self._own is None else _OWN_STATUS, user.name
+        )
+        if any(_TIMED in str(status) for (status,) in found):
+            raise TargetUnavailableError(
+                f"the account {user.name} is locked since logins failed, and not for ever; let "
+                "the time of its profile pass, or unlock it"
+            )
 
     async def set(self, pending: Credential) -> None:
         user = User.of_version(pending)

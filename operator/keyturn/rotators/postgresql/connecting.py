@@ -78,6 +78,7 @@ class Link:
 
         Raises:
             LoginRefusedError: the server refused.
+            LoginBarredError: it lets this user in with no password at all, at least from here.
             TargetUnavailableError: it did not answer, or not as the one that was meant.
         """
         addresses = await _addresses(self.settings)
@@ -87,7 +88,8 @@ class Link:
                 # Where nobody listens, no login was sent: the next address may be tried.
                 with suppress(_NobodyListensError):
                     async with _within(self.target.timeout / len(addresses)):
-                        pgconn = await _log_in(make_conninfo(**(keywords | {"hostaddr": address})))
+                        conninfo = make_conninfo(**(keywords | {"hostaddr": address}))
+                        pgconn = await _log_in(conninfo, self.settings.dialect)
                     return await _connection(pgconn)
         raise TargetUnavailableError("nothing listens at the host and port of the server")
 
@@ -181,13 +183,13 @@ async def _within(seconds: float) -> AsyncIterator[None]:
         raise TargetUnavailableError("the server did not answer in time") from None
 
 
-async def _log_in(conninfo: str) -> PGconn:
+async def _log_in(conninfo: str, dialect: Dialect) -> PGconn:
     # libpq reads this variable before all else, and no keyword says that there is no service.
     os.unsetenv("PGSERVICE")
     pgconn = pq.PGconn.connect_start(conninfo.encode())
     try:
         _report_codes_only(pgconn)
-        await _poll(pgconn)
+        await _poll(pgconn, dialect)
     except BaseException:
         pgconn.finish()
         raise
@@ -195,7 +197,7 @@ async def _log_in(conninfo: str) -> PGconn:
     return pgconn
 
 
-async def _poll(pgconn: PGconn) -> None:
+async def _poll(pgconn: PGconn, dialect: Dialect) -> None:
     """Drive the login to its end, as libpq's documentation of PQconnectPoll says.
 
     Raises:
@@ -213,7 +215,7 @@ async def _poll(pgconn: PGconn) -> None:
         state, is_to_read = pgconn.status, polled == pq.PollingStatus.READING
     if state in _BEFORE_THE_FIRST_BYTE:
         raise _NobodyListensError
-    raise login_failure(pgconn.get_error_message()) from None
+    raise login_failure(pgconn.get_error_message(), dialect) from None
 
 
 async def _ready(descriptor: int, *, is_to_read: bool) -> None:

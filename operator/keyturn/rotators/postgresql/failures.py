@@ -15,12 +15,19 @@ from keyturn.domain.errors import (
     TargetRefusedError,
     TargetUnavailableError,
 )
+from keyturn.rotators.postgresql.settings import Dialect
 
 LOCK_NOT_AVAILABLE = "55P03"
 UNDEFINED_OBJECT = "42704"
 
-_REFUSED_LOGIN = frozenset({"28P01", "28000"})
-"""The password is wrong, or the user is missing, may not log in, or not from here."""
+_WRONG_PASSWORD, _BARRED = "28P01", "28000"
+
+_REFUSED_LOGIN = {
+    Dialect.POSTGRESQL: frozenset({_WRONG_PASSWORD}),
+    # As old as PostgreSQL 8.0, it has one code for both. Its pg_hba.conf is Amazon's.
+    Dialect.REDSHIFT: frozenset({_WRONG_PASSWORD, _BARRED}),
+}
+"""The password is wrong, or the user is missing."""
 
 _NO_ANSWER = frozenset({"08", "25", "40", "53", "54", "55", "57", "58", "XX"})
 """Classes of errors that say nothing about the request: it may work later."""
@@ -39,7 +46,17 @@ class LoginRefusedError(Exception):
     """The server itself refused a login. It does not leave this folder."""
 
 
-def login_failure(said: str) -> LoginRefusedError | TargetUnavailableError:
+class LoginBarredError(TargetUnavailableError):
+    """The user may not log in, or not from here: of the password that says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server bars the user, whatever its password: the role has NOLOGIN, or no line of "
+            f"pg_hba.conf lets it in from Keyturn's address (SQLSTATE {_BARRED})"
+        )
+
+
+def login_failure(said: str, dialect: Dialect) -> LoginRefusedError | TargetUnavailableError:
     """Tell by what libpq said, with nothing but codes in it, why a login failed."""
     found = _CODE.search(said)
     if found is None:
@@ -54,8 +71,10 @@ def login_failure(said: str) -> LoginRefusedError | TargetUnavailableError:
             "authority of caRef"
         )
     code = found[1]
-    if code in _REFUSED_LOGIN:
+    if code in _REFUSED_LOGIN[dialect]:
         return LoginRefusedError()
+    if code == _BARRED:
+        return LoginBarredError()
     advice = _LOGIN_ADVICE.get(code, "the server does not let anybody in")
     return TargetUnavailableError(f"{advice} (SQLSTATE {code})")
 

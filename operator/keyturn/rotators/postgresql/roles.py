@@ -61,6 +61,14 @@ async def find(connection: Connection, name: str | None) -> Role | None:
     )
 
 
+async def may_log_in(connection: Connection, name: str) -> bool:
+    """Tell whether there is a role that is not barred from all logins, by its own attribute."""
+    found = await connection.execute(
+        "SELECT FROM pg_roles WHERE rolname = %s AND rolcanlogin", (name,)
+    )
+    return await found.fetchone() is not None
+
+
 async def settings_of(connection: Connection, role: Role) -> Mapping[tuple[Place, str], str]:
     """Read what `ALTER ROLE … [IN DATABASE …] SET` gave to a role."""
     rows = await (await connection.execute(_SETTINGS, (role.oid,))).fetchall()

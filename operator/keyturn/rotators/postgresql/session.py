@@ -18,7 +18,11 @@ from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Credential, Order, Target
 from keyturn.rotators.postgresql import clones, roles
 from keyturn.rotators.postgresql.connecting import Connection, Link
-from keyturn.rotators.postgresql.failures import LoginRefusedError, replaced
+from keyturn.rotators.postgresql.failures import (
+    LoginBarredError,
+    LoginRefusedError,
+    replaced,
+)
 from keyturn.rotators.postgresql.locking import AdvisoryLock
 from keyturn.rotators.postgresql.logins import Login, is_name
 from keyturn.rotators.postgresql.settings import Settings
@@ -87,7 +91,12 @@ class PostgreSQLSession:
         self._lock = lock
 
     async def accepts(self, credential: Credential) -> bool:
-        return await accepts(self._link, credential, self._names.longest)
+        try:
+            return await accepts(self._link, credential, self._names.longest)
+        except LoginBarredError:
+            if await self._may_log_in(Login.read(credential.values).username):
+                raise
+            return False
 
     async def set(self, pending: Credential) -> None:
         login = self._names.read(pending)
@@ -122,6 +131,10 @@ class PostgreSQLSession:
 
     async def issue(self, current: Credential) -> Mapping[str, SecretValue]:  # noqa: ARG002
         raise TargetRefusedError("PostgreSQL issues no passwords")
+
+    async def _may_log_in(self, username: str) -> bool:
+        with replaced("looking for the user"), self._link.limited(self._connection):
+            return await roles.may_log_in(self._connection, username)
 
     def _refuse_without_admin(self) -> None:
         if self._names.alternate and not self._link.target.admin:

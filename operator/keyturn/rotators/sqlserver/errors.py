@@ -13,10 +13,11 @@ from keyturn.domain.errors import (
 )
 from keyturn.rotators.sql import LoginRefusedError
 
+_WRONG_PASSWORD = 18456
 REFUSED_LOGIN = frozenset(
     {
         18452,  # not a login of this server
-        18456,  # wrong password, no such login, and in a contained database no such user
+        _WRONG_PASSWORD,  # or no such login, and in a contained database no such user
         18470,  # the login is disabled
         18487,  # the password has expired
         18488,  # the password must be changed
@@ -28,12 +29,23 @@ _UNKNOWN_OUTCOME = frozenset({0, 1204, 1205, 1222, 10928, 10929, 17809, 40197, 4
 """Deadlock, lock time-outs, too many connections, throttling: nothing is known of the statement."""
 
 
+class DatabaseClosedError(TargetUnavailableError):
+    """The login is good, but may not use the database that it asks for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server lets the login in, but not into the database; correct database of the "
+            "Rotator, or make a user for the login there"
+        )
+
+
 @contextmanager
 def translated(*, login: bool = False) -> Iterator[None]:
     """Replace what the driver raises; with `login`, a refusal is one of the credential.
 
     Raises:
         LoginRefusedError: the server refuses the credential.
+        DatabaseClosedError: it refuses the database only.
         TargetRefusedError: the server refuses the statement; nothing was done.
         TargetUnavailableError: what was done is not known.
     """
@@ -57,8 +69,18 @@ def translated(*, login: bool = False) -> Iterator[None]:
 
 def _of_driver(error: pytds.DatabaseError, *, login: bool) -> KeyturnError:
     number = int(error.msg_no or error.number or 0)
+    if login and number == _WRONG_PASSWORD and not _is_alone(error):
+        return DatabaseClosedError()
     if login and number in REFUSED_LOGIN:
         return LoginRefusedError(f"the server refuses the login (error {number})")
     if login or number in _UNKNOWN_OUTCOME:
         return TargetUnavailableError(f"the server cannot be used now (error {number})")
     return TargetRefusedError(f"the server refuses it (error {number})")
+
+
+def _is_alone(error: pytds.DatabaseError) -> bool:
+    """Tell whether the server named one error: the driver keeps the last, and the words of all.
+
+    Before 18456 it says 4060 or 4064 where it cannot open the database for the login.
+    """
+    return bool(error.args[0] == error.text)

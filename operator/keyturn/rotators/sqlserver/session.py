@@ -11,6 +11,7 @@ from keyturn.rotators.interface import Credential, Order
 from keyturn.rotators.logins import Login
 from keyturn.rotators.sql import LoginRefusedError
 from keyturn.rotators.sqlserver.connection import Connection, Server, connected
+from keyturn.rotators.sqlserver.errors import DatabaseClosedError
 from keyturn.rotators.sqlserver.principals import ContainedUsers, Logins
 
 _TAKE: Final = (
@@ -58,6 +59,11 @@ class SQLServerSession:
             async with connected(self._server, Login.of(credential.values)) as connection:
                 await connection.rows("SELECT 1", login=True)
         except LoginRefusedError:
+            return False
+        except DatabaseClosedError:
+            # A contained user is shut out by just this.
+            if not self._server.address.is_contained:
+                raise
             return False
         return True
 

@@ -49,7 +49,7 @@ async def test_what_cannot_be_told_is_unavailable_and_not_sent_again(
     assert order.pending is not None
     assert order.current is not None
     made = fault()
-    async with opened(replace(target, timeout=1.0), order) as session:
+    async with opened(replace(target, timeout=3.0), order) as session:
         peer.received.clear()
         peer.faults.append(made)
         with pytest.raises(TargetUnavailableError):
@@ -92,11 +92,31 @@ async def test_a_login_that_was_not_answered_is_no_refusal(
 ) -> None:
     order = await begun(site, Strategy.SINGLE_USER)
     assert order.current is not None
-    async with opened(replace(target, timeout=1.0), order) as session:
+    async with opened(replace(target, timeout=3.0), order) as session:
         peer.faults.append(fault())
         with pytest.raises(TargetUnavailableError):
             await session.accepts(order.current)
         assert await session.accepts(order.current)
+
+
+@pytest.mark.parametrize("source", ["192.0.2.7", "10.0.0.0/8"])
+async def test_a_user_that_may_not_come_from_here_is_not_taken_for_refused(
+    target: Target, site: MongoSite, source: str
+) -> None:
+    order = await begun(site, Strategy.SINGLE_USER)
+    assert order.pending is not None
+    assert order.current is not None
+    elsewhere = [{"clientSource": [source]}]
+    site.ask("updateUser", order.base_username, authenticationRestrictions=elsewhere)
+    async with opened(target, order) as session:
+        for one in (order.current, order.pending):
+            with pytest.raises(TargetUnavailableError, match="authenticationRestrictions"):
+                await session.accepts(one)
+
+        here = [*elsewhere, {"clientSource": [source, "127.0.0.0/8"]}]
+        site.ask("updateUser", order.base_username, authenticationRestrictions=here)
+        assert await session.accepts(order.current)
+        assert not await session.accepts(order.pending)
 
 
 async def test_a_refused_login_is_tried_once(
@@ -118,7 +138,7 @@ async def test_a_secondary_is_not_written_to(authority: Authority, folder: Path)
         assert order.pending is not None
         peer.is_primary = False
         for parameters in ({}, {"replicaSet": "rs0"}):
-            target = replace(site.target(**parameters), timeout=1.0)
+            target = replace(site.target(**parameters), timeout=3.0)
             with pytest.raises(TargetUnavailableError):
                 async with opened(target, order) as session:
                     await session.set(order.pending)

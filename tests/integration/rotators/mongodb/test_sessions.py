@@ -80,7 +80,7 @@ async def test_a_certificate_of_another_authority_is_not_trusted(
     strangers = Authority.create(tmp_path).pem
     for authority in (strangers, b""):
         peer.received.clear()
-        untrusting = replace(target, authority=authority, timeout=1.0)
+        untrusting = replace(target, authority=authority, timeout=3.0)
         with pytest.raises(TargetUnavailableError, match="certificate"):
             async with opened(untrusting, order):
                 pass
@@ -91,7 +91,7 @@ async def test_a_certificate_of_another_host_is_not_trusted(
     authority: Authority, folder: Path
 ) -> None:
     with mongo_peer.running(authority.issue("other", ["elsewhere.example"])) as peer:
-        target = replace(site_on(peer, authority, folder).target(), timeout=1.0)
+        target = replace(site_on(peer, authority, folder).target(), timeout=3.0)
         pending = credential("x", "y", 1)
         with pytest.raises(TargetUnavailableError, match="of another host"):
             async with opened(target, order_of(Strategy.SINGLE_USER, "x", pending)):

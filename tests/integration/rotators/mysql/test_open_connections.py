@@ -13,7 +13,7 @@ from keyturn.rotators.interface import Credential, Order
 from keyturn.rotators.mysql.rotator import MySQLRotator
 from servers.mariadb_site import MariaDBSite, text
 
-CONNECTIONS, TURNS, OVERLAP_SECONDS = 25, 2, 0.5
+CONNECTIONS, TURNS = 25, 2
 
 
 class Client(threading.Thread):
@@ -49,17 +49,26 @@ class Newcomer:
         self._site = site
         self.current = current
         self.errors: list[object] = []
-        self.logins = 0
         self.is_over = False
+        self._tried = asyncio.Event()
 
     async def run(self) -> None:
         while not self.is_over:
-            username, password = text(self.current, "username"), text(self.current, "password")
+            using = self.current
+            username, password = text(using, "username"), text(using, "password")
             try:
                 (await asyncio.to_thread(self._site.server.log_in, username, password)).close()
             except pymysql.err.MySQLError as error:
                 self.errors.append(error.args)
-            self.logins += 1
+            if using is self.current:
+                self._tried.set()
+
+    async def follows(self, current: Credential) -> None:
+        """Let it use another credential from now on; return when it has done so."""
+        self.current = current
+        self._tried.clear()
+        async with asyncio.timeout(60):
+            await self._tried.wait()
 
 
 def prepared(site: MariaDBSite, username: str) -> None:
@@ -70,6 +79,14 @@ def prepared(site: MariaDBSite, username: str) -> None:
         f"INSERT INTO shop.orders VALUES {values}",  # noqa: S608
         f"GRANT ALL PRIVILEGES ON shop.* TO {site.account(username)}",
     )
+
+
+async def all_go_on(connected: list[Client]) -> None:
+    """Wait until each client has written some more, or has failed."""
+    wanted = {client: client.commits + TURNS for client in connected}
+    async with asyncio.timeout(60):
+        while any(not each.errors and each.commits < least for each, least in wanted.items()):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 @contextmanager
@@ -95,15 +112,14 @@ def clients(site: MariaDBSite, current: Credential) -> Iterator[list[Client]]:
 async def rotate(
     rotator: MySQLRotator, site: MariaDBSite, order: Order, newcomer: Newcomer
 ) -> None:
-    """Do one rotation as the engine does, with an overlap that ends soon."""
+    """Do one rotation as the engine does, with an overlap that ends when the new one is used."""
     pending, current = order.pending, order.current
     assert pending is not None
     assert current is not None
     async with rotator.session(site.target(), order) as session:
         await session.set(pending)
         assert await session.accepts(pending)
-        newcomer.current = pending
-    await asyncio.sleep(OVERLAP_SECONDS)
+    await newcomer.follows(pending)
     async with rotator.session(site.target(), order) as session:
         await session.retire(current, [pending])
         assert not await session.accepts(current)
@@ -122,14 +138,12 @@ async def test_open_connections_and_new_logins_see_no_error(
             for version in range(3, 3 + TURNS):
                 await rotate(rotator, site, order, newcomer)
                 order = site.next_turn(order, version)
-            await asyncio.sleep(OVERLAP_SECONDS)
+            await all_go_on(connected)
         finally:
             newcomer.is_over = True
             await logging_in
 
     assert [client.errors for client in connected if client.errors] == []
     assert newcomer.errors == []
-    assert newcomer.logins > TURNS
-    assert all(client.commits > TURNS for client in connected)
     ((written,),) = site.server.query("SELECT SUM(n) FROM shop.orders")
     assert written == sum(client.commits for client in connected)

@@ -82,7 +82,7 @@ class TestLock:
         self, site: MariaDBSite, rotator: MySQLRotator
     ) -> None:
         order, _ = await begun(site, ALTERNATING)
-        hasty = replace(site.target(), timeout=1.0)
+        hasty = replace(site.target(), timeout=3.0)
 
         async with rotator.session(site.target(), order):
             with pytest.raises(TargetLockedError):
@@ -127,7 +127,7 @@ class TestProbe:
             assert not await session.accepts(pending)
             assert site.server.log().count(f"Connect\t{username}@") == before + 1
 
-    @pytest.mark.parametrize("change", ["ACCOUNT LOCK", "PASSWORD EXPIRE", "REQUIRE X509"])
+    @pytest.mark.parametrize("change", ["ACCOUNT LOCK", "PASSWORD EXPIRE"])
     async def test_an_account_that_lets_nobody_in_refuses(
         self, site: MariaDBSite, rotator: MySQLRotator, change: str
     ) -> None:
@@ -137,6 +137,73 @@ class TestProbe:
 
         async with rotator.session(site.target(), order) as session:
             assert not await session.accepts(order.current)
+
+    @pytest.mark.parametrize(
+        "change", ["X509", "ISSUER '/CN=x'", "SUBJECT '/CN=x'", "CIPHER 'ECDHE-RSA-AES128-SHA'"]
+    )
+    async def test_an_account_that_asks_for_more_than_a_password_tells_nothing(
+        self, site: MariaDBSite, rotator: MySQLRotator, change: str
+    ) -> None:
+        order, pending = await begun(site)
+        assert order.current is not None
+        site.server.run(f"ALTER USER {site.account(order.base_username)} REQUIRE {change}")
+
+        async with rotator.session(site.target(), order) as session:
+            for one in (order.current, pending):
+                with pytest.raises(TargetUnavailableError, match="asks for"):
+                    await session.accepts(one)
+
+    async def test_an_account_that_asks_for_what_keyturn_has_refuses(
+        self, site: MariaDBSite, rotator: MySQLRotator
+    ) -> None:
+        order, pending = await begun(site)
+        account = site.account(order.base_username)
+        async with rotator.session(site.target(), order) as session:
+            used = await session._connection.cipher()  # type: ignore[attr-defined]
+            for change in ("SSL", f"CIPHER '{used}'"):
+                site.server.run(f"ALTER USER {account} REQUIRE {change}")
+                assert not await session.accepts(pending)
+
+    @pytest.mark.parametrize("host", ["10.9.%", "192.0.2.0/255.255.255.0", "db.example"])
+    async def test_an_account_for_other_hosts_tells_nothing(
+        self, site: MariaDBSite, rotator: MySQLRotator, host: str
+    ) -> None:
+        username, password = f"user_{secrets.token_hex(4)}", secrets.token_urlsafe(24)
+        site.server.run(f"CREATE USER '{username}'@'{host}' IDENTIFIED BY '{password}'")
+        order = site.first_turn(SINGLE, Credential(1, values(username, password)))
+        assert order.current is not None
+
+        async with rotator.session(site.target(userHost=host), order) as session:
+            with pytest.raises(TargetUnavailableError, match="from Keyturn's address"):
+                await session.accepts(order.current)
+
+    @pytest.mark.parametrize("host", ["127.0.0.%", "127.0.0.0/255.255.255.0", "local%"])
+    async def test_the_account_that_the_server_chooses_refuses(
+        self, site: MariaDBSite, rotator: MySQLRotator, host: str
+    ) -> None:
+        current = await site.born(SINGLE)
+        username, password = site.base_username(current), secrets.token_urlsafe(24)
+        site.server.run(f"CREATE USER '{username}'@'{host}' IDENTIFIED BY '{password}'")
+        order = site.first_turn(SINGLE, current)
+
+        async with rotator.session(site.target(userHost=host), order) as session:
+            assert await session.accepts(Credential(1, values(username, password)))
+            assert not await session.accepts(current)
+        async with rotator.session(site.target(), order) as session:
+            with pytest.raises(TargetUnavailableError, match="from Keyturn's address"):
+                await session.accepts(current)
+
+    async def test_without_an_administrator_the_account_of_another_host_proves_nothing(
+        self, site: MariaDBSite, rotator: MySQLRotator
+    ) -> None:
+        username, password = f"user_{secrets.token_hex(4)}", secrets.token_urlsafe(24)
+        site.server.run(f"CREATE USER '{username}'@'localhost' IDENTIFIED BY '{password}'")
+        order = site.first_turn(SINGLE, Credential(1, values(username, password)))
+        assert order.pending is not None
+
+        async with rotator.session(replace(site.target(), admin={}), order) as session:
+            with pytest.raises(TargetUnavailableError, match="userHost"):
+                await session.accepts(order.pending)
 
     async def test_the_account_of_another_host_proves_nothing(
         self, site: MariaDBSite, rotator: MySQLRotator
@@ -149,7 +216,8 @@ class TestProbe:
         order = site.first_turn(SINGLE, claimed)
 
         async with rotator.session(site.target(), order) as session:
-            assert not await session.accepts(claimed)
+            with pytest.raises(TargetUnavailableError, match="userHost"):
+                await session.accepts(claimed)
         async with rotator.session(site.target(userHost="LOCALHOST"), order) as session:
             assert await session.accepts(claimed)
 

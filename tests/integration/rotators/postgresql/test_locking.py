@@ -88,7 +88,7 @@ async def test_a_statement_of_a_lost_session_holds_the_lock_until_it_is_over(
 
             # Its statement still waits in the server: nobody else may change this user now.
             with pytest.raises(TargetLockedError):
-                async with opened(site, replace(what, pending=later), timeout=1.0):
+                async with opened(site, replace(what, pending=later), timeout=3.0):
                     pass
         async with opened(site, replace(what, pending=later)) as session:
             await session.set(later)
@@ -101,12 +101,12 @@ async def test_a_role_that_somebody_else_changes_is_waited_for_so_long_and_no_lo
     site: PostgreSQLSite,
 ) -> None:
     current, pending, what = begun(site)
-    async with opened(site, what, timeout=1.0) as session:
+    async with opened(site, what, timeout=3.0) as session:
         with locked_row(site, username_of(current)):
             began = time.monotonic()
             with pytest.raises(TargetLockedError, match="55P03"):
                 await session.set(pending)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 15
         assert await session.holds_lock()
         assert await session.accepts(current)
         await session.set(pending)
@@ -136,14 +136,14 @@ async def test_who_gave_the_lock_back_does_not_hold_it(site: PostgreSQLSite) -> 
 
 async def test_a_server_that_stands_still_is_given_up(site: PostgreSQLSite) -> None:
     current, pending, what = begun(site)
-    async with opened(site, what, timeout=1.0) as session:
+    async with opened(site, what, timeout=3.0) as session:
         pid = backend_of(site, username_of(current))
         os.kill(pid, signal.SIGSTOP)
         try:
             began = time.monotonic()
             with pytest.raises(TargetUnavailableError, match="in time"):
                 await session.set(pending)
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < 30
             assert not await session.holds_lock()
         finally:
             os.kill(pid, signal.SIGCONT)

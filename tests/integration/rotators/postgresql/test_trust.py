@@ -193,6 +193,28 @@ async def test_a_refusal_is_told_from_a_server_that_has_no_room(
                 await session.accepts(who)
 
 
+async def test_who_is_not_let_in_from_here_is_not_taken_for_refused(authority: Authority) -> None:
+    access = ["hostssl all +apps 127.0.0.1/32 reject"]
+    certificate = authority.issue("barred")
+    with PostgreSQLServer(authority, certificate, access=access) as server:
+        site = PostgreSQLSite(server)
+        server.run("CREATE ROLE apps NOLOGIN")
+        who = site.user("IN ROLE apps")
+        name = sql.Identifier(username_of(who))
+        what = order(Strategy.SINGLE_USER, username_of(who), site.renewed(who, 2), who)
+
+        async with PostgreSQLRotator().session(site.target(), what) as session:
+            for one in (who, site.renewed(who, 2)):
+                with pytest.raises(TargetUnavailableError, match=r"pg_hba\.conf"):
+                    await session.accepts(one)
+            server.run(sql.SQL("ALTER ROLE {} NOLOGIN").format(name))
+            assert not await session.accepts(who)
+        server.run(sql.SQL("ALTER ROLE {} LOGIN").format(name))
+        with pytest.raises(TargetUnavailableError, match=r"pg_hba\.conf"):
+            async with PostgreSQLRotator().session(site.target(has_admin=False), what):
+                pass
+
+
 async def test_what_libpq_reads_from_elsewhere_is_not_read(
     site: PostgreSQLSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

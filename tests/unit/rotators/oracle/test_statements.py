@@ -1,8 +1,11 @@
 """What is said to Oracle, by a recording connection: no such database runs in the tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
+import oracledb
 import pytest
 
 from keyturn.domain.errors import (
@@ -16,6 +19,7 @@ from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Credential
 from keyturn.rotators.oracle.address import Address
 from keyturn.rotators.oracle.connection import Connection, Server
+from keyturn.rotators.oracle.errors import translated
 from keyturn.rotators.oracle.names import User, quoted
 from keyturn.rotators.oracle.rights import Right, Rights, differences
 from keyturn.rotators.oracle.rotator import OracleRotator
@@ -198,6 +202,31 @@ async def test_who_is_retired_is_locked_and_nobody_else() -> None:
     await alternating.retire(credential(1, "app_CLONE"), [credential(2)])
 
     assert recording.said == ['ALTER USER "APP_CLONE" ACCOUNT LOCK']
+
+
+@pytest.mark.parametrize(
+    ("status", "is_told"),
+    [("LOCKED", True), ("LOCKED(TIMED)", False), ("EXPIRED & LOCKED(TIMED)", False)],
+)
+async def test_who_is_locked_for_a_time_is_not_taken_for_refused(
+    monkeypatch: pytest.MonkeyPatch, status: str, is_told: bool
+) -> None:
+    def log_in() -> Connection:
+        raise oracledb.DatabaseError(SimpleNamespace(code=28000))
+
+    @asynccontextmanager
+    async def refusing(*_: object) -> AsyncIterator[Connection]:
+        with translated(login=True):
+            yield log_in()
+
+    monkeypatch.setattr("keyturn.rotators.oracle.session.connected", refusing)
+    tried = session(Recording({("account_status", "APP"): [(status,)]}), Strategy.SINGLE_USER)
+
+    if is_told:
+        assert not await tried.accepts(credential(1))
+    else:
+        with pytest.raises(TargetUnavailableError, match="unlock it"):
+            await tried.accepts(credential(1))
 
 
 async def test_a_lock_that_is_not_given_is_not_had() -> None:

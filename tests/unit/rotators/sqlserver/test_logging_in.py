@@ -61,6 +61,17 @@ async def test_what_tells_nothing_of_the_credential_is_no_refusal(
         await log_in(target(peer.port, authority.pem))
 
 
+@pytest.mark.parametrize("before", [4060, 4064])
+async def test_a_database_that_is_closed_to_a_good_login_is_no_refusal(
+    authority: Authority, certificate: KeyPair, before: int
+) -> None:
+    with (
+        TDSPeer(certificate, 18456, before=before) as peer,
+        pytest.raises(UNAVAILABLE, match="but not into the database"),
+    ):
+        await log_in(target(peer.port, authority.pem))
+
+
 async def test_a_server_of_another_authority_hears_no_login(
     certificate: KeyPair, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
