@@ -20,6 +20,7 @@ from keyturn.domain.managed_secret import ManagedSecret, ManagedSecretSpec
 from keyturn.domain.rotation import Overlap, RotationSpec, RotationState, RotatorRef, Until
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.stage import Stage, Stages
+from keyturn.domain.version import Version, VersionReason
 from keyturn.services.consumers.gates import sight_of
 from keyturn.services.consumers.inventory import View
 from keyturn.services.rotation.deciding import Decision, decide
@@ -195,7 +196,9 @@ def _decided_on(
 ) -> Decision:
     now, current, previous, retire_at = about
     stages = {Stage.CURRENT: current} | ({Stage.PREVIOUS: previous} if previous else {})
-    secret = Secret(ID, "u", SecretName("shop", "db"), "u", START, Stages(stages))
+    made = [Version(n, ID, START, VersionReason.ROTATED, "key") for n in sorted(stages.values())]
+    name = SecretName("shop", "db")
+    secret = Secret(ID, "u", name, "u", START, Stages(stages), versions=made)
     journal = Journal(RotationState(START, retire_at=_time(retire_at) if previous else None))
     overlap = Overlap(longest * LAG, Until.CONSUMERS_MOVED)
     rotation = RotationSpec(rotator=RotatorRef("Rotator", "db"), overlap=overlap)

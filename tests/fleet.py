@@ -69,6 +69,7 @@ class Fleet:
             resource_version="1",
             uses={NATIVE: ENV},
             replicas=1,
+            template="as deployed",
             progress_deadline=deadline,
         )
         self.start(f"{name}-0", name, now)

@@ -14,7 +14,12 @@ from typing import Any, cast
 from fleet import Fleet, Login
 from keyturn import plugins
 from keyturn.bootstrap.vault import Vault
-from keyturn.domain.errors import InvalidParameterError, TargetLockedError, TargetUnavailableError
+from keyturn.domain.errors import (
+    InvalidParameterError,
+    KeyturnError,
+    TargetLockedError,
+    TargetUnavailableError,
+)
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.recovery import Retention
@@ -30,11 +35,12 @@ from keyturn.services.generating import Generating
 from keyturn.services.next_version import Plan
 from keyturn.services.rotation.aiming import Aim, Aiming
 from keyturn.services.rotation.leadership import Leadership
+from keyturn.services.rotation.look import Look
 from keyturn.services.rotation.no_target import NOWHERE
 from keyturn.services.rotation.pending import PendingVersions
 from keyturn.services.rotation.performing import Performing
 from keyturn.services.rotation.pool import RotationPool
-from keyturn.services.rotation.rotations import Look, Rotations
+from keyturn.services.rotation.rotations import Rotations
 from keyturn.services.sourcing import Sourcing
 from keyturn.store.interface import Attachment
 from keyturn.store.journal import RotationJournal, Telling
@@ -58,13 +64,13 @@ async def _nothing(session: "FakeSession", act: str, login: Login | None) -> Non
     """Let every act be done."""
 
 
-async def _written() -> None:
+async def written() -> None:
     """Let every write be done."""
 
 
 def login_of(credential: Credential) -> Login:
     values = {name: bytes(value.reveal()).decode() for name, value in credential.values.items()}
-    return Login(values["username"], values["password"])
+    return Login(values.get("username", "app"), values["password"])
 
 
 @dataclass
@@ -88,6 +94,8 @@ class FakeTarget:
     done: list[tuple[str, Login | None]] = field(default_factory=list)
     has_admin: bool = True
     issues: bool = False
+    has_users: bool = True
+    call_seconds: float = 0.0
 
     def do(self, act: str, login: Login) -> None:
         if self.coexists:
@@ -159,14 +167,16 @@ class FakeRotator:
             raise InvalidParameterError("it has no parameters")
 
     def traits(self, parameters: Mapping[str, Any]) -> Traits:
+        names = ("username", "password") if self._target.has_users else ("password",)
         return Traits(
             strategies=frozenset({Strategy.SINGLE_USER, Strategy.ALTERNATING_USERS}),
-            values={"username": "username", "password": "password"},
-            required=frozenset({"username", "password"}),
+            values={name: name for name in names},
+            required=frozenset(names),
             rotated=frozenset({"password"}),
             has_lock=True,
             coexists=self._target.coexists,
             issues=self._target.issues,
+            call_seconds=self._target.call_seconds,
         )
 
     @asynccontextmanager
@@ -222,8 +232,10 @@ class World:
     allowed: tuple[str, ...] = ()
     uid: str = "of the rotator"
     settings_error: Exception | None = None
+    left_behind: KeyturnError | None = None
     projected: Login | None = None
-    before_write: Callable[[], Awaitable[None]] = _written
+    before_write: Callable[[], Awaitable[None]] = written
+    before_begin: Callable[[], Awaitable[None]] = written
     consumers: dict[str, Any] | None = None
     fleet: Fleet | None = None
 
@@ -298,11 +310,12 @@ class SteppedJournal:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._journal, name)
-        if name not in ("record", "promote", "drop", "record_retired", "fail", "give_up"):
+        if name not in ("begin", "record", "promote", "drop", "record_retired", "fail", "give_up"):
             return method
 
         async def stepped(*args: Any, **kwargs: Any) -> Any:
-            await self._world.before_write()
+            world = self._world
+            await (world.before_begin() if name == "begin" else world.before_write())
             return await method(*args, **kwargs)
 
         return stepped
@@ -424,6 +437,9 @@ class Operator:
         if self.world.fleet is not None:
             self.world.fleet.shows(look.secret.stages.current, self.world.projected, self.now())
         if resource.spec.rotation is None:
+            return look
+        look = self.rotations.shown(look, self.world.left_behind)
+        if self.world.left_behind is not None:
             return look
         return await self.rotations.projected(look, resource.spec.rotation)
 

@@ -292,6 +292,9 @@ WRONG: dict[str, Wrong] = {
     "job: a resource with a blank": wrong(
         "job", "the name of a resource is such as cpu", resources={"requests": {"a b": "1"}}
     ),
+    "job: a limit of a resource with a blank": wrong(
+        "job", "the name of a resource is such as cpu", resources={"limits": {"a b": "1"}}
+    ),
     "job: a path in place of an account": wrong(
         "job", "serviceAccountName in body should match", serviceAccountName="../default"
     ),

@@ -7,6 +7,7 @@ import pytest
 
 from canary import Canary
 from cluster.operating import Cluster, OperatorProcess, eventually
+from cluster.site import states
 from keyturn_controlplane.cluster import ControlPlane
 
 PASSWORD = {"key": "password", "generate": {"password": {"length": 24}}}
@@ -313,15 +314,19 @@ def test_keys_are_merged_into_a_secret_of_somebody_else(cluster: Cluster, canary
     assert len(plain(data, "password")) == 24
 
 
-def test_an_orphan_stays_when_its_resource_goes(cluster: Cluster, canary: Canary) -> None:
+def test_an_orphan_stays_when_its_resource_goes(
+    cluster: Cluster, operator: OperatorProcess, canary: Canary
+) -> None:
     targets = [{"name": "db", "creationPolicy": "Orphan"}]
     cluster.apply("db", {"data": [PASSWORD], "targets": targets})
     before = synced(cluster, canary)
 
     cluster.delete("managedsecrets", "db")
 
-    eventually(lambda: cluster.get("managedsecrets", "db") is None)
+    eventually(lambda: states(operator, cluster.namespace) == ["Deleted"])
     assert cluster.data("db") == before
+    # By these the garbage collection would take it later.
+    assert "ownerReferences" not in (cluster.get("secrets", "db") or {})["metadata"]
 
 
 def test_two_resources_cannot_write_one_secret(cluster: Cluster, canary: Canary) -> None:
@@ -345,8 +350,10 @@ def test_a_rollback_is_not_rolled_forward(
     operator.keyturn("rollback", "db", "-n", cluster.namespace, "--to", "1")
 
     eventually(lambda: cluster.data("db") == first, what="version 1 is projected again")
-    cluster.patch("managedsecrets", "db", {"metadata": {"labels": {"touched": "yes"}}})
-    eventually(lambda: cluster.condition("db").get("message", "").startswith("Version 1 "))
+    cluster.patch("managedsecrets", "db", {"spec": {"description": "touched"}})
+    # For the new generation: the edit was looked at.
+    cluster.wait_ready("db")
+    assert cluster.condition("db")["message"].startswith("Version 1 ")
     assert cluster.data("db") == first
 
 

@@ -38,11 +38,12 @@ from keyturn.services.generating import Generating
 from keyturn.services.next_version import Plan
 from keyturn.services.rotation.aiming import Aim, Aiming
 from keyturn.services.rotation.leadership import Leadership
+from keyturn.services.rotation.look import Look
 from keyturn.services.rotation.no_target import NOWHERE
 from keyturn.services.rotation.pending import PendingVersions
 from keyturn.services.rotation.performing import Performing
 from keyturn.services.rotation.pool import RotationPool
-from keyturn.services.rotation.rotations import Look, Rotations
+from keyturn.services.rotation.rotations import Rotations
 from keyturn.services.sourcing import Sourcing
 from keyturn.store.interface import Attachment
 from keyturn.store.journal import RotationJournal, Telling
@@ -282,7 +283,7 @@ class Engine:
         failpoints.reach("before.project")
         await self._project(look.secret)
         failpoints.reach("after.project")
-        return await self.rotations.projected(look, rotation)
+        return await self.rotations.projected(self.rotations.shown(look, None), rotation)
 
     async def _project(self, secret: Secret) -> None:
         number = secret.stages.current

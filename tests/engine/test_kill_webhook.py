@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from engine.harness import Rotated
 from engine.kills import CancelledKillContract, FirstKillContract, KillContract, Stand
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.webhook.rotator import WebhookRotator
@@ -16,6 +17,7 @@ from servers.webhook_users import KEY, EndpointSite, target_of
 ROTATOR = "webhook"
 TRAITS = WebhookRotator().traits({"url": "https://localhost/"})
 COEXISTS = WebhookRotator().traits({"url": "https://localhost/", "coexists": True})
+ISSUES = WebhookRotator().traits({"url": "https://localhost/", "coexists": True, "issues": True})
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +48,9 @@ def endpoint(authority: Authority) -> Iterator[Endpoint]:
 
 @pytest.fixture(scope="class")
 def stand(request: pytest.FixtureRequest, endpoint: Endpoint, authority: Authority) -> Stand:
-    endpoint.coexists = request.cls.traits.coexists
-    target = target_of(endpoint, authority, coexists=endpoint.coexists)
+    traits = request.cls.traits
+    endpoint.coexists = traits.coexists
+    target = target_of(endpoint, authority, coexists=traits.coexists, issues=traits.issues)
     return Stand.of(request, target, EndpointSite(endpoint))
 
 
@@ -57,6 +60,15 @@ class TestSingleUser(KillContract):
 
 class TestWhereTwoStandSideBySide(KillContract):
     strategy, traits, overlap = Strategy.SINGLE_USER, COEXISTS, None
+
+
+class TestWhereTheEndpointIssues(KillContract):
+    strategy, traits = Strategy.SINGLE_USER, ISSUES
+
+    @pytest.fixture(autouse=True)
+    def each_value_is_known(self, rotated: Rotated, endpoint: Endpoint) -> Iterator[None]:
+        yield
+        assert len(endpoint.users[rotated.case.username]) == 1
 
 
 class TestFirst(FirstKillContract):

@@ -26,6 +26,7 @@ STATUS: Mapping[type[errors.KeyturnError], HTTPStatus] = {
     errors.TargetOwnedByOtherError: HTTPStatus.CONFLICT,
     errors.StoreRollbackError: HTTPStatus.CONFLICT,
     errors.RetireBlockedByConsumersError: HTTPStatus.CONFLICT,
+    errors.SecretLeftBehindError: HTTPStatus.CONFLICT,
     errors.LeadershipLostError: HTTPStatus.CONFLICT,
     errors.AwaitingInputError: HTTPStatus.CONFLICT,
     errors.RotationPendingError: HTTPStatus.CONFLICT,

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from keyturn.bootstrap.vault import Vault, now
 from keyturn.domain.restarting import Rules
@@ -42,8 +43,9 @@ def consuming_of(  # noqa: PLR0913 - the composition root names each collaborato
     queue: WorkQueue,
     events: KubernetesEvents,
 ) -> Consuming:
-    consumers, interest = Consumers(ConsumerReader(kube), vault.store), Interest()
-    eye = PodsEye(kube, settings.watch_namespaces, interest, queue.put)
+    reader = ConsumerReader(kube, partial(vault.keys.fingerprint, "pod template"))
+    consumers, interest = Consumers(reader, vault.store), Interest()
+    eye = PodsEye(kube, settings.watch_namespaces, interest, queue.put, reader.took)
     calendar = Calendar(now)
     calls = ReloadCalls(kube.host, settings.reload_allow)
     reloads = Reloads(vault.store, calls, calendar, changed=queue.put, clock=now)

@@ -29,7 +29,7 @@ _OF_KUBECTL = frozenset(
 _NAMESPACED = frozenset(
     (
         *("list", "describe", "history", "get", "put", "rollback", "restore"),
-        *("rotate", "rotations"),
+        *("rotate", "rotations", "consumers"),
     )
 )
 _HERE = frozenset(("demo",))

@@ -54,6 +54,6 @@ Name = Annotated[
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Its namespace.")]
 Force = Annotated[
     bool,
-    typer.Option("--force", help="Also where running pods hold the credential that ends by it."),
+    typer.Option("--force", help="Also where pods or Secrets keep the credential that it ends."),
 ]
 Form = Annotated[Output, typer.Option("--output", "-o", help="The form of the output.")]

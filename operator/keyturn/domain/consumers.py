@@ -67,8 +67,8 @@ class Use:
 class RunningPod:
     """A pod that is not over; one that is being deleted still runs.
 
-    `uses` has an entry for each native Secret, by its name. `is_failing`: a container cannot
-    start, or was restarted and is not ready.
+    `uses` has an entry for each native Secret, by its name. `is_failing`: it is not ready,
+    as a container cannot start or was restarted. `unready_since` is None where nothing tells it.
     """
 
     name: str
@@ -78,6 +78,7 @@ class RunningPod:
     uses: Mapping[str, Use] = field(default_factory=dict)
     ready: bool = False
     is_failing: bool = False
+    unready_since: datetime | None = None
     ip: str = ""
     deleting: bool = False
 
@@ -91,9 +92,10 @@ class Workload:
     """A Deployment, StatefulSet, DaemonSet, Rollout, CronJob, Job, or another one.
 
     `uses` and `template_*` are those of its pod template; of the environment only the names are
-    kept. `is_rolled_out`: all its pods are of the newest template, and ready. `has_failed`: it
-    says itself that its rollout makes no progress. `moves`: a new template replaces its pods; not
-    so one that is paused, or waits for its pods to be deleted, or a Job.
+    kept. `template` is a digest of it, without what restarts write there. `is_rolled_out`: all its
+    pods are of the newest template, and ready. `has_failed`: it says itself that its rollout makes
+    no progress. `moves`: a new template replaces its pods; not so one that is paused, or waits for
+    its pods to be deleted, or a Job.
     """
 
     ref: WorkloadRef
@@ -102,6 +104,7 @@ class Workload:
     annotations: Mapping[str, str] = field(default_factory=dict)
     template_annotations: Mapping[str, str] = field(default_factory=dict)
     template_env_names: frozenset[str] = frozenset()
+    template: str = ""
     uses: Mapping[str, frozenset[Via]] = field(default_factory=dict)
     replicas: int = 0
     progress_deadline: timedelta | None = None

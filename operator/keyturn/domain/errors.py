@@ -19,6 +19,7 @@
     │   ├── TargetOwnedByOtherError
     │   ├── StoreRollbackError
     │   ├── RetireBlockedByConsumersError
+    │   ├── SecretLeftBehindError
     │   └── LeadershipLostError
     ├── AwaitingInputError        a person has to give a value first
     ├── RotationPendingError      the target has to take a value first
@@ -156,6 +157,12 @@ class RetireBlockedByConsumersError(ConflictError):
     """The previous credential cannot end yet: consumers would be locked out."""
 
     code = "RetireBlockedByConsumers"
+
+
+class SecretLeftBehindError(ConflictError):
+    """A native Secret cannot be written, and would keep a credential that is replaced."""
+
+    code = "SecretLeftBehind"
 
 
 class LeadershipLostError(ConflictError):

@@ -245,6 +245,12 @@ class ManagedSecretSpec:
         return waits or self.consumers is not None
 
     @property
+    def generated_keys(self) -> frozenset[str]:
+        """The keys that a generator makes: without a target the credential that is rotated."""
+        generated = (entry for entry in self.data if isinstance(entry.source, Generate))
+        return frozenset(key for entry in generated for key in entry.fills)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """All keys that the payload of a version will have."""
         return tuple(key for entry in self.data for key in entry.fills)

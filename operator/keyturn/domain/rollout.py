@@ -16,11 +16,15 @@ from keyturn.domain.consumers import (
 from keyturn.domain.restart_marks import used_by
 from keyturn.domain.restarting import KINDS
 
+LASTING = timedelta(seconds=30)
+"""A pod that is not ready counts after so long: it may be starting, or a probe failed once."""
+
 
 class Verdict(StrEnum):
     """What became of a restart.
 
-    Untold: the workload was not healthy before it either, so that the version is not to blame.
+    Untold: something else may be to blame than the version. The workload was not healthy before
+    the restart either, or somebody changed its pod template after it.
     """
 
     HEALTHY = "Healthy"
@@ -33,13 +37,17 @@ class Rollout:
     """One workload and the version that it is to be restarted for.
 
     `was_healthy` is of before that. `restarted_at` is when its pod template was first seen to name
-    the version; None as long as it does not. Without a `verdict` it is still watched.
+    the version; None as long as it does not. `template` is a digest of the one that was seen then,
+    and `got_well` says whether it was rolled out and healthy since. Without a `verdict` it is still
+    watched.
     """
 
     workload: WorkloadRef
     version: int
     was_healthy: bool
     restarted_at: datetime | None = None
+    template: str = ""
+    got_well: bool = False
     verdict: Verdict | None = None
 
     @property
@@ -99,6 +107,11 @@ class Watched:
             return replace(rollout, was_healthy=rollout.was_healthy or self._is_healthy(workload))
         if rollout.restarted_at is None:
             rollout = replace(rollout, restarted_at=self.now)
+        rollout = replace(
+            rollout,
+            template=rollout.template or workload.template,
+            got_well=rollout.got_well or self._is_healthy(workload),
+        )
         return replace(rollout, verdict=self._judged(workload, rollout))
 
     def _unseen(self, rollout: Rollout) -> Rollout:
@@ -109,19 +122,21 @@ class Watched:
 
     def _judged(self, workload: Workload, rollout: Rollout) -> Verdict | None:
         if workload.has_failed:
-            return _failed(rollout)
+            return _failed(workload, rollout)
         due = self.due(rollout)
         # Until then also a healthy one is watched: a program that cannot log in ends some time
         # after it was started.
         if due is None or self.now < due:
             return None
-        if self._is_healthy(workload):
+        pods = list(self._pods(workload))
+        if rollout.got_well and not any(pod.is_failing for pod in pods):
             return Verdict.HEALTHY
-        new = [pod for pod in self._pods(workload) if self._is_new(pod)]
-        # A Deployment tells itself when it makes no progress: a large one may take long.
-        tells = workload.progress_deadline is not None
-        if any(pod.is_failing or not (pod.ready or tells) for pod in new):
-            return _failed(rollout)
+        # A Deployment tells itself when it makes no progress: a large one may take long. Who got
+        # well bore the version: that a pod is not ready now has other reasons.
+        only_failing = rollout.got_well or workload.progress_deadline is not None
+        ill = [pod for pod in pods if self._is_new(pod) and self._is_ill(pod)]
+        if any(pod.is_failing or not only_failing for pod in ill):
+            return _failed(workload, rollout)
         return None
 
     def _is_healthy(self, workload: Workload) -> bool:
@@ -131,9 +146,14 @@ class Watched:
     def _pods(self, workload: Workload) -> Iterator[RunningPod]:
         return (pod for pod in self.inventory.pods if pod.workload == workload.ref)
 
+    def _is_ill(self, pod: RunningPod) -> bool:
+        since = pod.unready_since or pod.created
+        return not pod.ready and not pod.deleting and self.now - since >= LASTING
+
     def _is_new(self, pod: RunningPod) -> bool:
         return held_by(pod, self.native_names, self.spells) <= {self.version}
 
 
-def _failed(rollout: Rollout) -> Verdict:
-    return Verdict.FAILED if rollout.was_healthy else Verdict.UNTOLD
+def _failed(workload: Workload, rollout: Rollout) -> Verdict:
+    is_changed = workload.template != rollout.template
+    return Verdict.FAILED if rollout.was_healthy and not is_changed else Verdict.UNTOLD

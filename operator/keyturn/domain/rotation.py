@@ -60,6 +60,11 @@ class Cause(StrEnum):
     HEALTH = "Health"
 
     @property
+    def renews(self) -> bool:
+        """Whether the pending version has a new credential."""
+        return self in (Cause.SCHEDULE, Cause.REQUEST)
+
+    @property
     def goes_back(self) -> bool:
         """Whether the pending version has the values of an older one."""
         return self in (Cause.ROLLBACK, Cause.HEALTH)
@@ -129,14 +134,20 @@ class Frozen(NamedTuple):
     workload: str
 
 
+NO_ROTATOR = "none"
+"""Stands where the digest of a rotator's name would, if there is no target system."""
+
+
 @dataclass(frozen=True, slots=True)
 class RotationState:
     """What the store remembers of a secret's rotations beside the journal.
 
     `anchor` is the time that the next due time is counted from. `handled_token` is the last
-    rotate token that was acted on. `base` is a keyed digest of the user name that alternates with
-    its clone. `retire_at` is when the previous credential ends to be valid in the target; None if
-    nothing is to be retired. `frozen` holds until a person asks for a rotation.
+    rotate token that was acted on. `base` is a keyed digest of the rotator and of the user name
+    that alternates with its clone, `rotator` and `base_user` are those of each alone; empty of
+    before there were any. `retire_at` is when the previous credential ends to be valid in the
+    target; None if nothing is to be retired. `frozen` holds until a person asks for a rotation.
+    `left_behind`: up to that version another rotator was named.
     """
 
     anchor: datetime
@@ -144,6 +155,9 @@ class RotationState:
     base: str = ""
     retire_at: datetime | None = None
     frozen: Frozen | None = None
+    rotator: str = ""
+    base_user: str = ""
+    left_behind: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,9 @@ REQUEST_FILE = "request.json"
 REFUSED_EXIT_CODE = 10
 """With it a container says: the target refused. 0 says done; any other says that it cannot tell."""
 
+OVERTIME = 60.0
+"""Seconds beyond its deadline after which an end of a Job is not waited for any more."""
+
 
 class JobResult(StrEnum):
     """How a Job ended."""

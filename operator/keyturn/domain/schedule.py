@@ -9,12 +9,12 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from keyturn.domain.duration import format_duration
 from keyturn.domain.errors import InvalidParameterError
-from keyturn.domain.rotation import Timing
+from keyturn.domain.rotation import Overlap, RotationState, Timing
 from keyturn.domain.schedule_aws import parse_aws_cron, parse_rate
 from keyturn.domain.schedule_cron import FIVE_FIELDS, parse_cron
 from keyturn.domain.schedule_zone import zone_of
@@ -115,7 +115,7 @@ def next_due(
     The wall clock may be wrong. One that is ahead makes due what would have been due then, once.
     After it was put back the anchor may lie in the future: up to a day that is believed, so that
     no slot is rotated twice, and the next rotation is at most a day late. An anchor further ahead
-    counts as now; the caller keeps `settled_anchor`, or it would be now each time.
+    counts as now; the caller keeps what `settled` tells, or it would be now each time.
 
     Raises:
         InvalidParameterError: as `parse_schedule`.
@@ -140,6 +140,25 @@ def settled_anchor(anchor: datetime, now: datetime) -> datetime:
     Such an anchor was written while the clock was wrong; nothing would be rotated until then.
     """
     return now if anchor - now > _TRUSTED_AHEAD else anchor
+
+
+class Times(NamedTuple):
+    """The times that are kept of a secret's rotations; see `RotationState`."""
+
+    anchor: datetime
+    retire_at: datetime | None
+
+
+def settled(state: RotationState, overlap: Overlap | None, now: datetime) -> Times:
+    """Return the times that are to be kept, where a clock that was ahead wrote others.
+
+    The anchor is `settled_anchor`. The previous credential stays valid for the overlap from now on
+    at most: it would hold up the schedule until a time that was never meant.
+    """
+    retire_at = state.retire_at
+    if retire_at is not None and overlap is not None:
+        retire_at = min(retire_at, now + overlap.longest)
+    return Times(settled_anchor(state.anchor, now), retire_at)
 
 
 def share_of_jitter(jitter: timedelta, secret_id: UUID) -> timedelta:

@@ -97,5 +97,30 @@ class Secret:
                 return version
         raise VersionNotFoundError(f"{self.name} has no version {number}")
 
+    def credential(self, number: int) -> int:
+        """Tell which credential a version has, by the number of the first version that had it.
+
+        Raises:
+            VersionNotFoundError: there is none of that number.
+        """
+        return self.version(number).credential or number
+
+    def is_current_credential(self, number: int | None) -> bool:
+        """Tell whether a version is known to have the credential of the one that is Current."""
+        current = self.stages.current
+        if number is None or current is None:
+            return False
+        return self.credential(number) == self.credential(current)
+
+    def promoted(self, number: int) -> Stages:
+        """Tell the stages once a version is Current.
+
+        One that has the credential of the version that is Current leaves Previous where it is, as
+        long as that one has another: its credential may still be held, and has to be ended.
+        """
+        previous = self.stages.previous
+        stays = self.is_current_credential(number) and not self.is_current_credential(previous)
+        return self.stages.promote(number, keeps_previous=stays)
+
     def projection(self, native_name: str) -> Projected | None:
         return next((p for p in self.projected if p.native_name == native_name), None)

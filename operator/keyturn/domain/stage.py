@@ -25,12 +25,15 @@ class Stages:
 
     The rules are those of AWS Secrets Manager (UpdateSecretVersionStage): a stage is on at most
     one version; moving Current puts Previous on the version that Current left; and a version that
-    becomes Current is neither Previous nor Pending any more.
+    becomes Current is neither Previous nor Pending any more. One rule is ours: a version with the
+    credential of the one that it replaces may leave Previous where it is.
 
     >>> Stages().promote(1).promote(2)
     Stages(Current=2, Previous=1)
     >>> Stages().promote(1).promote(2).promote(1)
     Stages(Current=1, Previous=2)
+    >>> Stages().promote(1).promote(2).promote(3, keeps_previous=True)
+    Stages(Current=3, Previous=1)
     """
 
     versions: Mapping[Stage, int] = field(default_factory=dict)
@@ -62,12 +65,17 @@ class Stages:
         """Tell the stage that a version holds."""
         return next((stage for stage, held in self.versions.items() if held == number), None)
 
-    def promote(self, number: int) -> "Stages":
-        """Make a version Current; the version that was Current becomes Previous."""
+    def promote(self, number: int, *, keeps_previous: bool = False) -> "Stages":
+        """Make a version Current; the version that was Current becomes Previous.
+
+        With `keeps_previous` the one that is Previous stays so, unless it is this version itself.
+        """
         if number == self.current:
             return self
         moved = {Stage.CURRENT: number}
-        if self.current is not None:
+        if keeps_previous and self.previous not in (None, number):
+            moved[Stage.PREVIOUS] = self.versions[Stage.PREVIOUS]
+        elif self.current is not None:
             moved[Stage.PREVIOUS] = self.current
         if self.pending is not None and self.pending != number:
             moved[Stage.PENDING] = self.pending

@@ -33,7 +33,11 @@ class KeyOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One immutable value of a secret: everything about it but its plaintext."""
+    """One immutable value of a secret: everything about it but its plaintext.
+
+    `credential` is the number of the first version that had the same credential, as far as that is
+    known: where values beside it were changed, or were gone back to. None: its own.
+    """
 
     number: int
     id: UUID
@@ -41,6 +45,7 @@ class Version:
     reason: VersionReason
     key_id: str
     origins: Mapping[str, KeyOrigin] = field(default_factory=dict)
+    credential: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

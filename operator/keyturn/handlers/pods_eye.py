@@ -21,6 +21,10 @@ SPACING = 5.0
 """The fewest seconds between two times that those of one namespace are woken."""
 RATE = 20
 """So many of one namespace are woken in a second, on the average."""
+SHARE = 20
+"""Of so many seconds one is spent on reading a namespace, on the average, where that takes long."""
+LONGEST = 60.0
+"""The most seconds that this makes: one reading that nearly timed out says little of the next."""
 
 
 class Pauses:
@@ -30,12 +34,15 @@ class Pauses:
         self._waiting: set[str] = set()
         self._woken_at: dict[str, float] = {}
 
-    def begin(self, namespace: str, now: float, *, asking: int) -> float | None:
-        """Begin a pause; None where nobody asks, or one has begun already."""
+    def begin(self, namespace: str, now: float, *, asking: int, took: float) -> float | None:
+        """Begin a pause; None where nobody asks, or one has begun already.
+
+        `took` is how long the last reading of the namespace lasted.
+        """
         if not asking or namespace in self._waiting:
             return None
         self._waiting.add(namespace)
-        spacing = max(SPACING, asking / RATE)
+        spacing = max(SPACING, asking / RATE, min(took * SHARE, LONGEST))
         woken_at = self._woken_at.get(namespace)
         return PAUSE if woken_at is None else max(PAUSE, woken_at + spacing - now)
 
@@ -54,9 +61,11 @@ class PodsEye:
         namespaces: Sequence[str],
         interest: Interest,
         wake: Callable[[SecretName], None],
+        took: Callable[[str], float],
     ) -> None:
         self._interest = interest
         self._wake = wake
+        self._took = took
         self._pauses = Pauses()
         self._watches = [
             MetadataWatch(
@@ -91,8 +100,8 @@ class PodsEye:
 
     def _soon(self, namespace: str) -> None:
         asking = len(self._interest.names(namespace))
-        loop = asyncio.get_running_loop()
-        pause = self._pauses.begin(namespace, loop.time(), asking=asking)
+        loop, took = asyncio.get_running_loop(), self._took(namespace)
+        pause = self._pauses.begin(namespace, loop.time(), asking=asking, took=took)
         if pause is not None:
             loop.call_later(pause, self._wake_all, namespace)
 

@@ -21,7 +21,7 @@ from keyturn.kube.client import JSON, KubeClient, query
 from keyturn.kube.facts import Coalesced
 from keyturn.kube.metadata_watch import METADATA_LIST, PAGE
 from keyturn.kube.pods import Owner, PodFacts, owner_of, running_pod
-from keyturn.kube.workloads import WORKLOADS, Resource, workload
+from keyturn.kube.workloads import REPLICA_SETS, WORKLOADS, Digest, Resource, workload
 
 Json = Mapping[str, Any]
 
@@ -33,21 +33,25 @@ Less than the pause after which a change wakes those who ask: what was read befo
 """
 
 
+QUICK = 0.2
+"""Seconds; how long a reading took is remembered where it was more."""
+
 _PODS = Resource("api/v1", "pods")
 _SERVICE_ACCOUNTS = Resource("api/v1", "serviceaccounts")
 _INGRESSES = Resource("apis/networking.k8s.io/v1", "ingresses")
-_REPLICA_SETS = Resource("apis/apps/v1", "replicasets")
-_OWNED = {"ReplicaSet": _REPLICA_SETS, "Job": WORKLOADS["Job"]}
+_OWNED = {"ReplicaSet": REPLICA_SETS, "Job": WORKLOADS["Job"]}
 """The kinds between a pod and its workload."""
 
 
 class ConsumerReader:
     """Reads the consumers of one namespace; those who ask at the same time share a reading."""
 
-    def __init__(self, kube: KubeClient) -> None:
+    def __init__(self, kube: KubeClient, digest: Digest) -> None:
         self._kube = kube
+        self._digest = digest
         self._running = Coalesced(self._read_running)
         self._recent: dict[str, Inventory] = {}
+        self._slow: dict[str, float] = {}
 
     async def running(self, namespace: str, *, recent: bool = False) -> Inventory:
         """Read the pods that run, and the workloads of those that use a Secret.
@@ -62,6 +66,10 @@ class ConsumerReader:
         if recent and namespace in self._recent:
             return self._recent[namespace]
         return await self._running.get(namespace)
+
+    def took(self, namespace: str) -> float:
+        """Tell how many seconds the last reading of `running` took; 0 if it was quick."""
+        return self._slow.get(namespace, 0.0)
 
     async def all(self, namespace: str) -> Inventory:
         """Read the workloads without pods, Ingresses and ServiceAccounts too.
@@ -79,13 +87,17 @@ class ConsumerReader:
 
     async def _read_running(self, namespace: str) -> Inventory:
         loop = asyncio.get_running_loop()
-        until = loop.time() + RECENT
+        began = loop.time()
         pods = await self._pods(namespace)
         kinds = {pod.workload.kind for pod in pods if pod.uses}
         found = Inventory(namespace, pods, await self._workloads(namespace, kinds))
-        if loop.time() < until:
+        took = loop.time() - began
+        if took < RECENT:
             self._recent[namespace] = found
-            loop.call_at(until, self._forget, found)
+            loop.call_at(began + RECENT, self._forget, found)
+        self._slow.pop(namespace, None)
+        if took > QUICK:
+            self._slow[namespace] = took
         return found
 
     def _forget(self, found: Inventory) -> None:
@@ -112,7 +124,8 @@ class ConsumerReader:
         for kind in sorted(WORKLOADS.keys() & set(kinds)):
             try:
                 bodies = self._list(WORKLOADS[kind], namespace)
-                found.extend([workload(kind, body) async for body in bodies if _is_outermost(body)])
+                outermost = (body async for body in bodies if _is_outermost(body))
+                found.extend([workload(kind, body, self._digest) async for body in outermost])
             except NotFoundError:
                 # A kind that this cluster does not have: Rollouts are Argo's.
                 continue

@@ -22,7 +22,7 @@ from keyturn.domain.errors import (
     TargetLockedError,
     TargetUnavailableError,
 )
-from keyturn.domain.rotation_job import JobResult, RotationJob
+from keyturn.domain.rotation_job import OVERTIME, JobResult, RotationJob
 from keyturn.domain.rotator import JOBS_NAMESPACE
 from keyturn.kube.client import Json, KubeClient, query
 from keyturn.kube.errors import AlreadyExistsError, ObjectNotFoundError
@@ -30,9 +30,6 @@ from keyturn.kube.job_bodies import ACT, JOB, MANAGED, job_body, secret_body, se
 from keyturn.kube.metadata_watch import METADATA, METADATA_LIST
 
 logger = logging.getLogger(__name__)
-
-OVERTIME = 60.0
-"""Seconds beyond its deadline after which an end of a Job is not waited for any more."""
 
 SILENCE = 30.0
 """Seconds without a line after which a watch is taken for dead, and the Job is looked at again."""

@@ -33,6 +33,12 @@ class Notice(Enum):
         "SecretSyncedError",
         "The secret is not in sync; see the condition Ready.",
     )
+    ROTATION_HINDERED = (
+        "Warning",
+        "RotationHindered",
+        "A rotation cannot begin or go on, or the previous credential cannot be ended; see the"
+        " condition Rotated.",
+    )
 
 
 class RestartEvent(Enum):

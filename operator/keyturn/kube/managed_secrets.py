@@ -1,5 +1,8 @@
 """ManagedSecrets: read, report into the status, and make again."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from keyturn.domain.secret import SecretName
 from keyturn.kube.client import MERGE_PATCH, Json, KubeClient, query
 from keyturn.kube.metadata_watch import METADATA
@@ -12,6 +15,16 @@ def collection(namespace: str | None = None) -> str:
     """Give the path of all ManagedSecrets, or of those of a namespace."""
     where = f"/namespaces/{namespace}" if namespace else ""
     return f"/apis/{GROUP}/{VERSION}{where}/{PLURAL}"
+
+
+def authored(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what of a resource's metadata a write of its status leaves as it is.
+
+    Where two answers differ in it, somebody changed the resource: of its spec the generation tells.
+    Empty fields are left out, as some answers leave them out.
+    """
+    changing = ("resourceVersion", "managedFields")
+    return {field: value for field, value in metadata.items() if value and field not in changing}
 
 
 class ManagedSecrets:
@@ -30,8 +43,8 @@ class ManagedSecrets:
         path = collection(namespace) + query(fieldManager="keyturn")
         return await self._kube.request("POST", path, body=body)
 
-    async def patch_status(self, name: SecretName, uid: str, status: Json) -> int:
-        """Write the status and return the new resource version.
+    async def patch_status(self, name: SecretName, uid: str, status: Json) -> Json:
+        """Write the status and return the metadata of the resource as it is then.
 
         The UID guards against a resource of the same name that was made meanwhile.
 
@@ -47,4 +60,5 @@ class ManagedSecrets:
             content_type=MERGE_PATCH,
             accept=METADATA,
         )
-        return int(answer["metadata"]["resourceVersion"])
+        metadata: Json = answer["metadata"]
+        return metadata

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from keyturn.domain.consumers import NOT_YET, RunningPod, Use, Via, WorkloadRef
 from keyturn.kube.pod_uses import add_uses_of_pod, uses_by_container
+from keyturn.kube.workloads import REPLICA_SETS, WORKLOADS
 
 Json = Mapping[str, Any]
 
@@ -15,6 +16,9 @@ REFRESH = timedelta(minutes=2)
 A kubelet mounts the volumes before it pulls the images, and brings them up to date each minute, or
 a minute and a half with its jitter, plus what its cache lags behind.
 """
+
+_READ = {**WORKLOADS, "ReplicaSet": REPLICA_SETS}
+"""The kinds of owners that are read, by their names."""
 
 _OVER = ("Succeeded", "Failed")
 _MOUNTED = frozenset({Via.VOLUME, Via.PROJECTED, Via.SUB_PATH})
@@ -32,7 +36,11 @@ _CANNOT_START = frozenset(
 
 
 class Owner(NamedTuple):
-    """The controller of an object, as its metadata names it."""
+    """The controller of an object, as its metadata names it.
+
+    A kind of another group that is called like one that is read has its group behind it, as kubectl
+    writes it: `StatefulSet.apps.kruise.io`.
+    """
 
     kind: str
     name: str
@@ -42,8 +50,14 @@ def owner_of(metadata: Json) -> Owner | None:
     """Name the controller of an object; None if it has none."""
     for reference in metadata.get("ownerReferences") or ():
         if reference.get("controller"):
-            return Owner(reference["kind"], reference["name"])
+            return Owner(_kind(reference), reference["name"])
     return None
+
+
+def _kind(reference: Json) -> str:
+    kind, group = str(reference["kind"]), str(reference["apiVersion"]).rpartition("/")[0]
+    read = _READ.get(kind)
+    return kind if read is None or read.group_name == group else f"{kind}.{group}"
 
 
 def workload_of(metadata: Json, owners: Mapping[Owner, Owner]) -> WorkloadRef:
@@ -66,18 +80,17 @@ def running_pod(body: Json) -> PodFacts | None:
     metadata, status = body["metadata"], body.get("status") or {}
     if status.get("phase") in _OVER:
         return None
-    statuses = list(_statuses(status))
+    statuses, readiness = list(_statuses(status)), _readiness(status)
+    ready, since = readiness.get("status") == "True", readiness.get("lastTransitionTime")
     pod = RunningPod(
         name=metadata["name"],
         uid=metadata["uid"],
         workload=workload_of(metadata, {}),
         created=_moment(metadata["creationTimestamp"]),
         uses=_uses(body),
-        ready=any(
-            condition["type"] == "Ready" and condition["status"] == "True"
-            for condition in status.get("conditions") or ()
-        ),
-        is_failing=any(_is_failing(each) for each in statuses),
+        ready=ready,
+        is_failing=not ready and any(_is_failing(each) for each in statuses),
+        unready_since=_moment(since) if since and not ready else None,
         ip=status.get("podIP") or "",
         deleting="deletionTimestamp" in metadata,
     )
@@ -178,6 +191,11 @@ class _PodTimes(NamedTuple):
 def _statuses(status: Json) -> Iterator[Json]:
     for kind in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
         yield from status.get(kind) or ()
+
+
+def _readiness(status: Json) -> Json:
+    conditions = status.get("conditions") or ()
+    return next((each for each in conditions if each["type"] == "Ready"), {})
 
 
 def _is_failing(status: Json) -> bool:

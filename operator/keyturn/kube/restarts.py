@@ -42,8 +42,8 @@ class Restarts:
         except DeniedError as error:
             if POLICY_MARK in error.message:
                 raise
-            group = resource.group.split("/")[1]
+            kind = f"{resource.plural}.{resource.group_name}"
             raise DeniedError(
-                f"the operator may not patch {resource.plural}.{group} in {namespace}; apply rbac/"
+                f"the operator may not patch {kind} in {namespace}; apply rbac/"
             ) from None
         return str(answer["metadata"]["resourceVersion"])

@@ -85,7 +85,8 @@ def _timing(written: schema.Rotation) -> Timing:
 def _check_timing(timing: Timing) -> None:
     schedule = scheduled(_FIELD, timing)
     for most, what in (
-        (timing.window, "the window"),
+        # The rest of it is the least time that a secret has to begin in.
+        (None if timing.window is None else timing.window / 2, "half the window"),
         (None if schedule is None else schedule.spacing, "the time between two rotations"),
     ):
         if most is not None and timing.jitter > most:

@@ -1,13 +1,21 @@
 """Workloads, reduced to what they use and how their rollout stands."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 from keyturn.domain.consumers import Workload, WorkloadRef
+from keyturn.domain.restart_marks import PREFIX
 from keyturn.kube.pod_uses import all_uses, env_names
 
 Json = Mapping[str, Any]
+
+Digest = Callable[[bytes], str]
+"""A keyed digest: a pod template may hold values that somebody wrote in the open."""
+
+_RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""What `kubectl rollout restart` writes; it changes no pod either."""
 
 
 class Resource(NamedTuple):
@@ -15,6 +23,11 @@ class Resource(NamedTuple):
 
     group: str
     plural: str
+
+    @property
+    def group_name(self) -> str:
+        """Name the group, without its version; empty for the core group."""
+        return "/".join(self.group.split("/")[1:-1])
 
     def path(self, namespace: str) -> str:
         """Give the path of all of them in a namespace."""
@@ -29,6 +42,7 @@ WORKLOADS: Mapping[str, Resource] = {
     "CronJob": Resource("apis/batch/v1", "cronjobs"),
     "Job": Resource("apis/batch/v1", "jobs"),
 }
+REPLICA_SETS = Resource("apis/apps/v1", "replicasets")
 
 
 class Rollout(NamedTuple):
@@ -43,10 +57,11 @@ class Rollout(NamedTuple):
     moves: bool = True
 
 
-def workload(kind: str, body: Json) -> Workload:
+def workload(kind: str, body: Json, digest: Digest) -> Workload:
     """Reduce a workload as the apiserver gives it; `kind` is one of `TEMPLATES`."""
     metadata, template = body["metadata"], TEMPLATES[kind](body)
     rollout = _ROLLOUTS[kind](body) if kind in _ROLLOUTS else Rollout(0, is_done=True, moves=False)
+    marks = (template.get("metadata") or {}).get("annotations") or {}
     pods = template.get("spec") or {}
     deadline = body["spec"].get("progressDeadlineSeconds")
     return Workload(
@@ -54,8 +69,9 @@ def workload(kind: str, body: Json) -> Workload:
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         annotations=metadata.get("annotations") or {},
-        template_annotations=(template.get("metadata") or {}).get("annotations") or {},
+        template_annotations=marks,
         template_env_names=env_names(pods),
+        template=digest(_without_restarts(template, marks)),
         uses=all_uses(pods),
         replicas=rollout.replicas,
         progress_deadline=None if deadline is None else timedelta(seconds=deadline),
@@ -64,6 +80,17 @@ def workload(kind: str, body: Json) -> Workload:
         moves=rollout.moves,
         deleting="deletionTimestamp" in metadata,
     )
+
+
+def _without_restarts(template: Json, annotations: Mapping[str, str]) -> bytes:
+    """Write a pod template as bytes that no restart changes."""
+    kept = {
+        name: value
+        for name, value in annotations.items()
+        if not name.startswith(PREFIX) and name != _RESTARTED_AT
+    }
+    metadata = {**(template.get("metadata") or {}), "annotations": kept}
+    return json.dumps({**template, "metadata": metadata}, sort_keys=True).encode()
 
 
 def _template(body: Json) -> Json:

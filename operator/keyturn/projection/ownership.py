@@ -8,6 +8,7 @@ store that knows less than the cluster does.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from keyturn.domain.managed_secret import AdoptionPolicy, CreationPolicy, Target, gives_rights
@@ -57,13 +58,20 @@ class Decision:
     message: str = ""
 
 
+class Holder(NamedTuple):
+    """The secret that holds a claim in the way of ours: of a `key`, or of the whole Secret."""
+
+    name: SecretName
+    key: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What was gathered about a target of a secret.
 
     `newest` is the number of the newest version that the store holds, 0 for none; `held` are the
-    ids of those that it holds, by number. `claimed_by` is the secret that holds a claim in the way
-    of ours; `labelled` the one that the store knows by the label of the native Secret, if it is
+    ids of those that it holds, by number. `claimed_by` is who holds a claim in the way of ours;
+    `labelled` the secret that the store knows by the label of the native Secret, if it is
     not this one. `is_shown` tells whether any target of the secret was ever written. `keys` are
     those that would be written. `needs_recreation` is what `drift.needs_recreation` said, where
     the native Secret was read. `author_checked` tells that the author may write the targets.
@@ -78,7 +86,7 @@ class Facts:
     held: Mapping[int, UUID] = field(default_factory=dict)
     projected: Projected | None = None
     is_shown: bool = False
-    claimed_by: SecretName | None = None
+    claimed_by: Holder | None = None
     labelled: SecretName | None = None
     keys: Collection[str] = ()
     rendered_from: str = ""
@@ -106,10 +114,7 @@ def decide(facts: Facts, existing: ExistingNativeSecret | None) -> Decision:
     if facts.policy is CreationPolicy.NONE:
         return Decision(Action.NOTHING)
     if facts.claimed_by is not None:
-        return _owned_by_other(
-            f"{_what(facts)} is written by the ManagedSecret {facts.claimed_by} already; "
-            "write another name in spec.targets"
-        )
+        return _claimed(facts, facts.claimed_by)
     if existing is None:
         return _absent(facts)
     if existing.deleting:
@@ -118,6 +123,14 @@ def decide(facts: Facts, existing: ExistingNativeSecret | None) -> Decision:
             f"{_what(facts)} is being deleted; it is written again when it is gone",
         )
     return _present(facts, existing)
+
+
+def _claimed(facts: Facts, holder: Holder) -> Decision:
+    what = f"the key {holder.key} of {_what(facts)}" if holder.key else _what(facts)
+    return _owned_by_other(
+        f"{what} is written by the ManagedSecret {holder.name} already; "
+        "write another name in spec.targets"
+    )
 
 
 def _absent(facts: Facts) -> Decision:

@@ -13,7 +13,9 @@ Rules that no rotator may break:
   identifiers are quoted by the driver. The errors of drivers end here: they are replaced by those
   of `keyturn.domain.errors`, with a text of our own and `from None`, since theirs quote statements.
 - `False` from `accepts` means that the target itself refused this credential. Whoever cannot tell
-  raises `TargetUnavailableError`: the engine then asks again, and never guesses.
+  raises `TargetUnavailableError`: the engine then asks again, and never guesses. So does whoever
+  gets one answer for a wrong password and for a login that is barred for another reason, such as
+  the operator's address: a password that cannot be tested must not be set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +42,8 @@ class Traits:
     `has_lock`: entering a session takes a lock in the target that other sessions of the same
     credential wait for, and that ends with the session. `coexists`: two credentials of one user
     are accepted side by side from `set` until `retire`. `issues`: new values come from the target
-    (`Session.issue`) and not from generators.
+    (`Session.issue`) and not from generators. `call_seconds`: how long a call of a session may take
+    beside what `Target.timeout` bounds, where it waits for a program with a deadline of its own.
     """
 
     strategies: frozenset[Strategy]
@@ -52,6 +55,7 @@ class Traits:
     issues: bool = False
     clone_suffix: str = "_clone"
     username_limit: int = 63
+    call_seconds: float = 0.0
 
 
 class JobRunner(Protocol):
@@ -99,12 +103,13 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one rotation is about.
+    """What one rotation, or one retirement on its own, is about.
 
-    `pending` is None only while an issuing rotator makes it; `current` is None in the first
-    rotation of a secret. `base_username` is the one of the two alternating user names that is not
-    the clone's, and the only one with SingleUser: the lock's key is made from it. Empty where the
-    rotator knows no user names.
+    `rotation_id` is the same however often it is tried, whoever tries it, and new for each.
+    `pending` is None while an issuing rotator makes it, and in a retirement; `current` is None in
+    the first rotation of a secret. `base_username` is the one of the two alternating user names
+    that is not the clone's, and the only one with SingleUser: the lock's key is made from it. Empty
+    where the rotator knows no user names.
     """
 
     secret_id: UUID

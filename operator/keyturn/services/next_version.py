@@ -1,11 +1,13 @@
 """The next version of a secret: what changed is made anew, all else is carried over.
 
 Compared is with the newest version, carried over from the current one: so a rollback, after
-which the newest version is not the current one, is not rolled forward again.
+which the newest version is not the current one, is not rolled forward again. What only the newest
+one has makes no version of its own either; the next one takes it along.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from keyturn.domain.errors import AwaitingInputError, InvalidSpecError
 from keyturn.domain.managed_secret import (
@@ -46,13 +48,28 @@ NO_ROTATION = RotatedKeys()
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the next version needs; `changed` are the entries whose value is made or read anew."""
+    """What the next version needs; `changed` are the entries whose value is made or read anew.
+
+    `compared` is the number of the version that it was compared with, None if there was none.
+    """
 
     changed: tuple[DataKey, ...]
     origins: Mapping[str, KeyOrigin]
     reason: VersionReason
+    compared: int | None = None
     followed: Followed = field(default_factory=dict)
     given: Mapping[str, SecretValue] = field(default_factory=dict)
+
+
+class Standing(NamedTuple):
+    """The payloads that the next version carries over from.
+
+    `compared` is that of the version which the plan was compared with. It says nothing of keys
+    that `current` has; after a rollback it has those that came with a version gone back from.
+    """
+
+    current: Payload
+    compared: Payload
 
 
 def plan(
@@ -78,7 +95,8 @@ def plan(
     if not changed and origins.keys() == stood.keys():
         return None
     reason = VersionReason.ROTATED if rotation.renewed else _reason(changed, origins, stood)
-    return Plan(tuple(changed), origins, reason, followed)
+    number = compared.number if compared else None
+    return Plan(tuple(changed), origins, reason, number, followed)
 
 
 def newest_but(secret: Secret, abandoned: Collection[int]) -> Version | None:
@@ -115,23 +133,25 @@ def plan_put(
     put = [by_key[key] for key in given]
     missing = [e for e in spec.data if any(k not in stood for k in e.fills) and e not in put]
     changed = _with_dependants(spec, [*put, *missing], siblings_of)
-    return Plan(tuple(changed), origins, VersionReason.PUT, {}, given)
+    number = secret.newest.number if secret.newest else None
+    return Plan(tuple(changed), origins, VersionReason.PUT, number, {}, given)
 
 
 async def payload_of(
     plan: Plan,
     spec: ManagedSecretSpec,
     name: SecretName,
-    current: Payload,
+    standing: Standing,
     generating: Generating,
 ) -> Payload:
-    """Make the payload that a plan asks for; the caller zeroes it, and `current`.
+    """Make the payload that a plan asks for; the caller zeroes it, and what is standing.
 
     Raises:
         AwaitingInputError: a key with the source `input` has no value yet.
         InvalidParameterError, SourceNotFoundError: a generator cannot run.
     """
-    values = {key: current[key].copy() for key in spec.keys if key in current}
+    values = carried_over(spec, standing, generating.siblings_of)
+    plan = _completed(plan, spec, standing.current, values, generating.siblings_of)
     for entry in plan.changed:
         if isinstance(entry.source, Literal):
             values[entry.key] = SecretValue(entry.source.value.encode())
@@ -143,6 +163,46 @@ async def payload_of(
         made = await generating.generate(name, entry, source, values)
         values.update({key: value for key, value in made.items() if key not in plan.given})
     return Payload({key: values[key] for key in spec.keys if key in values})
+
+
+def carried_over(
+    spec: ManagedSecretSpec,
+    standing: Standing,
+    siblings_of: Callable[[Generate], frozenset[str]],
+) -> dict[str, SecretValue]:
+    """Copy what stands; an entry that is not whole in the current version is the compared one's.
+
+    One that is made from another value is not taken from there: that value may be another one.
+    """
+    current, compared = standing
+    values = {key: current[key].copy() for key in spec.keys if key in current}
+    for entry in _lacking(spec, current):
+        is_derived = isinstance(entry.source, Generate) and siblings_of(entry.source)
+        if not is_derived and all(key in compared for key in entry.fills):
+            values.update({key: compared[key].copy() for key in entry.fills})
+    return values
+
+
+def _lacking(spec: ManagedSecretSpec, values: Mapping[str, SecretValue]) -> list[DataKey]:
+    return [entry for entry in spec.data if any(key not in values for key in entry.fills)]
+
+
+def _completed(
+    plan: Plan,
+    spec: ManagedSecretSpec,
+    current: Payload,
+    carried: Mapping[str, SecretValue],
+    siblings_of: Callable[[Generate], frozenset[str]],
+) -> Plan:
+    """Add what nothing could be carried over for, and what is made from keys that come anew."""
+    brought = [entry for entry in _lacking(spec, current) if entry not in plan.changed]
+    absent = _lacking(spec, carried)
+    changed = [
+        entry
+        for entry in _with_dependants(spec, [*plan.changed, *brought], siblings_of)
+        if entry not in brought or entry in absent
+    ]
+    return replace(plan, changed=tuple(changed))
 
 
 def _to_generate(plan: Plan, generating: Generating) -> list[tuple[DataKey, Generate]]:

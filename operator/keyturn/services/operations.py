@@ -22,13 +22,15 @@ from keyturn.domain.stage import Stage
 from keyturn.domain.version import KeyOrigin, VersionReason
 from keyturn.services import next_version
 from keyturn.services.clock import Clock
+from keyturn.services.credentials import credential_of
 from keyturn.services.generating import Generating
 from keyturn.services.lifecycle import Lifecycle
-from keyturn.services.next_version import Fingerprint, Plan
+from keyturn.services.next_version import Fingerprint, Plan, Standing
 from keyturn.services.rotation.deciding import next_rotation
 from keyturn.services.rotation.gating import is_under_way
 from keyturn.services.rotation.pending import Wanted
 from keyturn.services.rotation.rotations import Rotations
+from keyturn.services.standing import standing
 from keyturn.services.versions import Versions
 from keyturn.store.interface import SecretStore
 from keyturn.store.journal import Journal
@@ -182,16 +184,15 @@ class Operations:
 
     async def _add(self, resource: ManagedSecret, secret: Secret, plan: Plan) -> Secret:
         """Make the version that is planned, and make it Current."""
-        current = secret.stages.current
-        opened = await self._versions.open(secret, current) if current else Payload({})
-        with opened:
+        async with standing(self._versions, secret, plan) as stands:
             try:
                 payload = await next_version.payload_of(
-                    plan, resource.spec, secret.name, opened, self._generating
+                    plan, resource.spec, secret.name, stands, self._generating
                 )
-                origins = plan.origins
+                # A key claims its source only with a value: else it would never be made.
+                origins: Mapping[str, KeyOrigin] = {key: plan.origins[key] for key in payload}
             except AwaitingInputError:
-                payload, origins = _of_given(plan, secret, opened)
+                payload, origins = self._of_given(resource, secret, plan, stands)
         with payload:
             added = await self._versions.add(
                 secret,
@@ -199,16 +200,15 @@ class Operations:
                 origins=origins,
                 reason=VersionReason.PUT,
                 history_limit=resource.spec.history_limit,
+                credential=await credential_of(self._versions, resource.spec, secret, payload),
             )
         self._changed(secret.name)
         return added
 
     async def _keep(self, resource: ManagedSecret, secret: Secret, plan: Plan) -> Secret:
         """Keep what was given in a version without a stage, until the first rotation takes it."""
-        newest = secret.newest
-        opened = await self._versions.open(secret, newest.number) if newest else Payload({})
-        with opened:
-            payload, origins = _of_given(plan, secret, opened)
+        async with standing(self._versions, secret, plan) as stands:
+            payload, origins = self._of_given(resource, secret, plan, stands)
         with payload:
             kept = await self._versions.add(
                 secret,
@@ -221,6 +221,19 @@ class Operations:
         self._engine().news(secret.name)
         self._changed(secret.name)
         return kept
+
+    def _of_given(
+        self, resource: ManagedSecret, secret: Secret, plan: Plan, stands: Standing
+    ) -> tuple[Payload, Mapping[str, KeyOrigin]]:
+        """Put what was given beside the values that are there; the caller zeroes the payload."""
+        siblings_of = self._generating.siblings_of
+        fields = next_version.carried_over(resource.spec, stands, siblings_of)
+        fields.update({key: value.copy() for key, value in plan.given.items()})
+        stood = (version.origins for version in (secret.current, secret.newest) if version)
+        known = {k: origin for origins in stood for k, origin in origins.items()}
+        known.update({key: plan.origins[key] for key in plan.given})
+        # One whose source nobody knows any more counts as changed.
+        return Payload(fields), {key: known.get(key, KeyOrigin("")) for key in fields}
 
     def awaited(self, secret: Secret) -> Sequence[str]:
         """List the keys that wait for a value."""
@@ -274,6 +287,7 @@ class Operations:
             InvalidSpecError: it is not rotated.
             ConflictError: a rotation is under way.
             RetireBlockedByConsumersError: consumers hold the credential that would end.
+            SecretLeftBehindError: a native Secret that cannot be written would keep it.
         """
         secret = await self.find(name)
         _require_live(secret)
@@ -354,13 +368,3 @@ def _require_live(secret: Secret) -> None:
 
 def _keys_of_current(secret: Secret) -> frozenset[str]:
     return frozenset(secret.current.origins) if secret.current is not None else frozenset()
-
-
-def _of_given(
-    plan: Plan, secret: Secret, opened: Payload
-) -> tuple[Payload, Mapping[str, KeyOrigin]]:
-    """Put what was given beside the values that are there; the caller zeroes the payload."""
-    fields = {key: opened[key].copy() for key in opened if key not in plan.given}
-    fields.update({key: value.copy() for key, value in plan.given.items()})
-    known = secret.newest.origins if secret.newest else {}
-    return Payload(fields), {k: plan.origins[k] if k in plan.given else known[k] for k in fields}

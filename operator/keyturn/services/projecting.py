@@ -21,7 +21,7 @@ from keyturn.services.clock import Clock
 from keyturn.services.sightings import Sightings
 from keyturn.services.status import TargetReport
 from keyturn.services.target_writing import Outcome, TargetWriter, unsynced
-from keyturn.services.targets import NativeView, Targets, is_merging
+from keyturn.services.targets import NativeView, SecretMissingError, Targets, is_merging
 from keyturn.store.interface import SecretStore
 
 logger = logging.getLogger(__name__)
@@ -29,11 +29,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Projection:
-    """What became of all targets; `error` is the first thing that keeps one from being right."""
+    """What became of all targets; `error` is the first thing that keeps one from being right.
+
+    `left_behind` is the first that leaves a native Secret as it stands, so that whoever reads it
+    would not hear of a new version.
+    """
 
     targets: list[TargetReport] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     error: KeyturnError | None = None
+    left_behind: KeyturnError | None = None
 
 
 class Projecting:
@@ -80,17 +85,20 @@ class Projecting:
         ]
         self._sightings.assign(resource.name, [target.name for target in wanted])
         result = Projection()
-        await self._targets.claim(resource, secret, await self._merged(secret, wanted, view))
+        merged = await self._merged(secret, wanted, view)
+        claimed = await self._targets.claim(resource, secret, merged)
         async with self._writer.payloads() as payloads:
             for target in wanted:
                 try:
                     outcome = await self._writer.bring_in_line(
-                        resource, secret, target, view, payloads
+                        resource, secret, target, view, payloads, claimed.get(target.name)
                     )
                 except (UnavailableError, RaceError):
                     raise
                 except KeyturnError as error:
                     result.error = result.error or error
+                    if await _stands(target, view, error):
+                        result.left_behind = result.left_behind or error
                     outcome = Outcome(unsynced(target))
                 result.targets.append(outcome.report)
                 result.notices.extend(outcome.notices)
@@ -106,7 +114,12 @@ class Projecting:
         for target in wanted:
             existing = None
             if target.creation_policy is CreationPolicy.CREATE_OR_MERGE:
-                actual = await view.get(target.name)
+                try:
+                    actual = await view.get(target.name)
+                except (DeniedError, TargetOwnedByOtherError):
+                    # It is told where it is written; until then no more than its keys is claimed.
+                    merged.add(target.name)
+                    continue
                 existing = ExistingNativeSecret.of(actual) if actual is not None else None
             if is_merging(target, secret, existing):
                 merged.add(target.name)
@@ -143,3 +156,9 @@ class Projecting:
             # Only what was made as Owner goes; an Orphan stays by its own word.
             written = Written(existing.uid, int(existing.resource_version))
             await self._natives.delete(namespace, left.native_name, written)
+
+
+async def _stands(target: Target, view: NativeView, error: KeyturnError) -> bool:
+    """Tell whether a native Secret that was not written may be read by somebody all the same."""
+    # Only this error comes after a look; one that is being deleted has it too, and still stands.
+    return not isinstance(error, SecretMissingError) or await view.get(target.name) is not None

@@ -15,7 +15,7 @@ from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.kube.errors import ObjectNotFoundError
 from keyturn.kube.kubernetes_events import KubernetesEvents, Notice
-from keyturn.kube.managed_secrets import ManagedSecrets
+from keyturn.kube.managed_secrets import ManagedSecrets, authored
 from keyturn.kube.resources import parse
 from keyturn.observability import failpoints
 from keyturn.services.clock import Clock
@@ -23,10 +23,10 @@ from keyturn.services.consumers.following import FollowedConsumers
 from keyturn.services.generating import Generating
 from keyturn.services.lifecycle import Lifecycle
 from keyturn.services.projecting import Projecting
-from keyturn.services.rotation.reporting import rotation_report
+from keyturn.services.rotation.reporting import CONDITION, rotation_report
 from keyturn.services.rotation.rotations import Rotations
 from keyturn.services.sourcing import Sourcing
-from keyturn.services.status import Report, patch_of, status_of
+from keyturn.services.status import READY, Report, patch_of, status_of
 from keyturn.services.workqueue import Work
 
 logger = logging.getLogger(__name__)
@@ -59,17 +59,11 @@ class Reconciler:
         self._events = events
         self._clock = clock
         self._own_namespaces = own_namespaces
-        self._written: dict[SecretName, tuple[int, int]] = {}
+        self._written: dict[SecretName, str] = {}
 
     def is_echo(self, name: SecretName, body: Mapping[str, Any]) -> bool:
-        """Tell whether an event brings nothing but our own status write.
-
-        The generation counts too: kopf hands over only the last of several quick events, and that
-        one may be our write on top of an edit that nobody has looked at yet.
-        """
-        metadata = body["metadata"]
-        seen = (int(metadata["resourceVersion"]), int(metadata.get("generation", 0)))
-        if self._written.get(name) != seen:
+        """Tell whether an event brings nothing but our own status write."""
+        if self._written.get(name) != body["metadata"]["resourceVersion"]:
             return False
         del self._written[name]
         return True
@@ -105,14 +99,14 @@ class Reconciler:
                 own_namespaces=self._own_namespaces,
             )
         except InvalidError as error:
-            await self._report(name, body, Report(generation, error=error))
+            await self._report(name, body, Report(generation, error=error, is_cut_short=True))
             return error
         try:
             report = await self._sync(resource, body)
         except ClusterUnavailableError:
             raise
         except UnavailableError as error:
-            await self._report(name, body, Report(generation, error=error))
+            await self._report(name, body, Report(generation, error=error, is_cut_short=True))
             raise
         await self._report(name, body, report)
         return report.error
@@ -133,12 +127,13 @@ class Reconciler:
             failpoints.reach("before.project")
             projected = await self._projecting.project(resource, secret, view)
             failpoints.reach("after.project")
+            look = self._rotations.shown(look, projected.left_behind)
             if projected.error is None and resource.spec.rotation is not None:
                 look = await self._rotations.projected(look, resource.spec.rotation)
         except (UnavailableError, RaceError):
             raise
         except KeyturnError as problem:
-            return Report(resource.generation, secret, error=problem)
+            return Report(resource.generation, secret, error=problem, is_cut_short=True)
         if was is not None and secret.stages.current != was:
             await self._events.post(resource.name, resource.uid, Notice.NEW_VERSION)
         for notice in projected.notices:
@@ -162,23 +157,39 @@ class Reconciler:
 
     async def _report(self, name: SecretName, body: Mapping[str, Any], report: Report) -> None:
         stood = body.get("status") or {}
-        patch = patch_of(status_of(report, stood, self._clock()), stood)
+        status = status_of(report, stood, self._clock())
+        patch = patch_of(status, stood)
         if patch is None:
             return
         uid = body["metadata"]["uid"]
-        version = await self._resources.patch_status(name, uid, patch)
-        self._written[name] = (version, report.generation)
-        if report.error is not None and _ready(stood) != _ready(patch):
-            await self._events.post(name, uid, Notice.NOT_READY)
+        metadata = await self._resources.patch_status(name, uid, patch)
+        # kopf hands over only the last of several quick events, and our write may lie on top of an
+        # edit that nobody has looked at yet: then its event is news.
+        if authored(metadata) == authored(body["metadata"]):
+            self._written[name] = metadata["resourceVersion"]
+        warning = _warning(report, stood, status)
+        if warning is not None:
+            await self._events.post(name, uid, warning)
+
+
+def _warning(report: Report, stood: Mapping[str, Any], status: Mapping[str, Any]) -> Notice | None:
+    """Tell what became wrong, the worst of it; what is wrong still was told before."""
+    if report.error is not None and _told(stood, READY) != _told(status, READY):
+        return Notice.NOT_READY
+    is_hindered = report.rotation is not None and report.rotation.is_hindered
+    if is_hindered and _told(stood, CONDITION) != _told(status, CONDITION):
+        return Notice.ROTATION_HINDERED
+    return None
 
 
 def _has_failed(status: Mapping[str, Any]) -> bool:
-    ready = _ready(status)
+    ready = _told(status, READY)
     return ready is not None and ready[0] != "True"
 
 
-def _ready(status: Mapping[str, Any]) -> tuple[str, str] | None:
+def _told(status: Mapping[str, Any], kind: str) -> tuple[str, str] | None:
+    """Give status and reason of a condition."""
     for condition in status.get("conditions") or []:
-        if condition["type"] == "Ready":
+        if condition["type"] == kind:
             return condition["status"], condition["reason"]
     return None

@@ -20,9 +20,11 @@ from keyturn.domain.version import VersionReason
 from keyturn.kube.following import FollowedObject
 from keyturn.kube.sources import Sources
 from keyturn.services import next_version
+from keyturn.services.credentials import credential_of
 from keyturn.services.generating import Generating
 from keyturn.services.importing import Importing
 from keyturn.services.next_version import NO_ROTATION, Fingerprint, Plan, RotatedKeys
+from keyturn.services.standing import standing
 from keyturn.services.targets import NativeView
 from keyturn.services.versions import Versions
 
@@ -153,15 +155,11 @@ class Sourcing:
             AwaitingInputError: a key with the source `input` has no value yet.
             InvalidParameterError, SourceNotFoundError: a generator cannot run.
         """
-        number = secret.stages.current
-        if number is None and secret.newest is not None:
-            # It holds no stage: values that were put before a rotation could make the first one.
-            number = secret.newest.number
-        current = await self._versions.open(secret, number) if number else Payload({})
-        with current, Payload(plan.given):
-            return await next_version.payload_of(
-                plan, resource.spec, resource.name, current, self._generating
-            )
+        async with standing(self._versions, secret, plan) as stands:
+            with Payload(plan.given):
+                return await next_version.payload_of(
+                    plan, resource.spec, resource.name, stands, self._generating
+                )
 
     async def _make(self, plan: Plan, resource: ManagedSecret, secret: Secret) -> Secret:
         with await self.payload(plan, resource, secret) as payload:
@@ -171,6 +169,7 @@ class Sourcing:
                 origins=plan.origins,
                 reason=plan.reason,
                 history_limit=resource.spec.history_limit,
+                credential=await credential_of(self._versions, resource.spec, secret, payload),
             )
         if plan.reason is not VersionReason.CREATED and added.newest is not None:
             logger.info("%s has version %d (%s)", secret.name, added.newest.number, plan.reason)

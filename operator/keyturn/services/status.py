@@ -16,21 +16,19 @@ from keyturn.services.consumers.reporting import CONDITION as MOVED
 from keyturn.services.consumers.reporting import ConsumersReport
 from keyturn.services.rotation.reporting import CONDITION, RotationReport
 
+READY = "Ready"
 SYNCED = "SecretSynced"
 MESSAGE_LIMIT = 1024
-FIELDS = (
-    "observedGeneration",
-    "currentVersion",
-    "previousVersion",
+VERSION_FIELDS = ("currentVersion", "previousVersion", "history")
+OTHER_FIELDS = (
     "lastRotationTime",
     "nextRotationTime",
     "rotation",
     "rotations",
-    "history",
     "targets",
     "consumers",
-    "conditions",
 )
+FIELDS = ("observedGeneration", *VERSION_FIELDS, *OTHER_FIELDS, "conditions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,11 @@ class TargetReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a reconcile."""
+    """What became of a reconcile.
+
+    One that is cut short by its error saw nothing of what would have come after it, and without a
+    `secret` nothing of its versions: what the status says of these may still be true, and stays.
+    """
 
     generation: int
     secret: Secret | None = None
@@ -55,6 +57,7 @@ class Report:
     error: KeyturnError | None = None
     rotation: RotationReport | None = None
     consumers: ConsumersReport | None = None
+    is_cut_short: bool = False
 
 
 def reason_of(error: KeyturnError) -> str:
@@ -67,12 +70,9 @@ def status_of(report: Report, old: Mapping[str, Any], now: datetime) -> dict[str
     status: dict[str, Any] = {"observedGeneration": report.generation}
     if report.secret is not None:
         status.update(_versions(report.secret))
-    if report.rotation is not None:
-        status.update(report.rotation.fields)
-    status["targets"] = [_target(target) for target in report.targets]
-    consumers = _consumers(report, old)
-    if consumers is not None:
-        status["consumers"] = consumers
+    elif report.is_cut_short:
+        status.update(_kept(old, VERSION_FIELDS))
+    status.update(_kept(old, OTHER_FIELDS) if report.is_cut_short else _others(report, old))
     status["conditions"] = _conditions(report, old.get("conditions") or [], now)
     return status
 
@@ -81,6 +81,10 @@ def patch_of(status: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any
     """Make the JSON merge patch (RFC 7396) from the old status; None if nothing changes."""
     patch = {field: status.get(field) for field in FIELDS if status.get(field) != old.get(field)}
     return patch or None
+
+
+def _kept(old: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    return {field: old[field] for field in fields if field in old}
 
 
 def _versions(secret: Secret) -> dict[str, Any]:
@@ -101,6 +105,15 @@ def _versions(secret: Secret) -> dict[str, Any]:
     return {**{name: n for name, n in numbers.items() if n is not None}, "history": history}
 
 
+def _others(report: Report, old: Mapping[str, Any]) -> dict[str, Any]:
+    fields = dict(report.rotation.fields) if report.rotation is not None else {}
+    fields["targets"] = [_target(target) for target in report.targets]
+    consumers = _consumers(report, old)
+    if consumers is not None:
+        fields["consumers"] = consumers
+    return fields
+
+
 def _target(target: TargetReport) -> dict[str, Any]:
     described: dict[str, Any] = {"name": target.name, "type": target.type, "synced": target.synced}
     if target.version is not None:
@@ -113,6 +126,9 @@ def _conditions(
 ) -> list[dict[str, Any]]:
     stood = {condition["type"]: condition for condition in old}
     wanted = [_ready(report)]
+    if report.is_cut_short:
+        ready = _condition(wanted[0], stood.get(READY), report.generation, now)
+        return [ready, *(dict(c) for c in old if c["type"] != READY)]
     drifted = [target for target in report.targets if target.drifted]
     if drifted:
         wanted.append(("Drifted", "True", "SecretDataDrift", _drift_message(drifted)))
@@ -153,13 +169,13 @@ def _consumers_moved(
 
 def _ready(report: Report) -> tuple[str, str, str, str]:
     if report.error is not None:
-        return ("Ready", "False", reason_of(report.error), report.error.message[:MESSAGE_LIMIT])
+        return (READY, "False", reason_of(report.error), report.error.message[:MESSAGE_LIMIT])
     number = report.secret.stages.current if report.secret else None
     if any(target.drifted for target in report.targets):
         message = f"Version {number} is Current; a target drifted, see the condition Drifted."
     else:
         message = f"Version {number} is Current in every target."
-    return ("Ready", "True", SYNCED, message)
+    return (READY, "True", SYNCED, message)
 
 
 def _drift_message(drifted: Sequence[TargetReport]) -> str:

@@ -17,7 +17,7 @@ from keyturn.projection.desired import DesiredNativeSecret, desired_native_secre
 from keyturn.projection.drift import Drift, DriftReason, find_drift, fingerprint
 from keyturn.projection.existing import ExistingNativeSecret
 from keyturn.projection.native_body import native_body
-from keyturn.projection.ownership import Action
+from keyturn.projection.ownership import Action, Holder
 from keyturn.services.clock import Clock
 from keyturn.services.importing import Importing
 from keyturn.services.sightings import Place, Seen, Sightings
@@ -102,14 +102,21 @@ class TargetWriter:
         target: Target,
         view: NativeView,
         payloads: Payloads,
+        claimed_by: Holder | None,
     ) -> Outcome:
         """Write the target's native Secret if it is not what it should be.
+
+        `claimed_by` is who holds a claim of it already, if not this secret.
 
         Raises:
             ConflictError: it may not be written (whose it is, what it is), or it was changed
                 while this ran.
             InvalidError: it cannot be rendered.
         """
+        if claimed_by is not None:
+            raise refusal(
+                await self._targets.decide(resource, secret, target, None, claimed_by=claimed_by)
+            )
         record = secret.projection(target.name)
         if record is not None and self._is_untouched(resource, secret, target, record):
             return Outcome(synced(target, secret))

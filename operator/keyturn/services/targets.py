@@ -1,11 +1,12 @@
 """The targets of a secret: what stands there, whose it is, and what may be done about it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from keyturn.crypto.root_keys import RootKeys
 from keyturn.domain.errors import (
     ConflictError,
     KeyturnError,
+    RaceError,
     SecretNotFoundError,
     StoreRollbackError,
     TargetOwnedByOtherError,
@@ -18,7 +19,7 @@ from keyturn.kube.native_secrets import NativeSecrets
 from keyturn.projection.desired import Identity, rendered_from
 from keyturn.projection.drift import Drift, needs_recreation
 from keyturn.projection.existing import ExistingNativeSecret
-from keyturn.projection.ownership import Decision, Facts, RefusalReason, decide
+from keyturn.projection.ownership import Decision, Facts, Holder, RefusalReason, decide
 from keyturn.services.sightings import Sightings
 from keyturn.store.interface import SecretStore, StoreIdentity
 
@@ -98,8 +99,12 @@ class Targets:
         actual: Json | None,
         *,
         drifts: Sequence[Drift] = (),
+        claimed_by: Holder | None = None,
     ) -> Decision:
-        """Decide what to do about a target, given the native Secret that stands there."""
+        """Decide what to do about a target, given the native Secret that stands there.
+
+        `claimed_by` is what `claim` told of the target.
+        """
         existing = None if actual is None else ExistingNativeSecret.of(actual)
         merging = is_merging(target, secret, existing)
         labelled = await self._labelled(secret, existing)
@@ -113,6 +118,7 @@ class Targets:
             held={version.number: version.id for version in secret.versions},
             projected=secret.projection(target.name),
             is_shown=bool(secret.projected),
+            claimed_by=claimed_by,
             labelled=labelled,
             keys=native_keys(resource, target),
             rendered_from=(
@@ -126,11 +132,15 @@ class Targets:
         )
         return decide(facts, existing)
 
-    async def claim(self, resource: ManagedSecret, secret: Secret, merged: frozenset[str]) -> None:
+    async def claim(
+        self, resource: ManagedSecret, secret: Secret, merged: frozenset[str]
+    ) -> Mapping[str, Holder]:
         """Claim every target for this secret; the first holder of a claim wins.
 
+        Returns who holds the targets that another secret has claimed already, by their name.
+
         Raises:
-            TargetOwnedByOtherError: another secret holds one of them.
+            RaceError: a claim was given up while its holder was asked for.
         """
         wanted = {
             claim
@@ -139,16 +149,19 @@ class Targets:
             for claim in _claims(resource, target, merged)
         }
         if wanted == secret.claims:
-            return
+            return {}
         refused = await self._store.claim(secret.id, wanted)
-        for claim in sorted(refused, key=lambda c: (c.native_name, c.key)):
-            holder = await self._store.holder(secret.namespace_uid, claim)
-            what = f"key {claim.key} of the " if claim.key else ""
-            raise TargetOwnedByOtherError(
-                f"the {what}Secret {claim.native_name} is written by the ManagedSecret "
-                f"{holder.name if holder else 'of another secret'} already; write another name in "
-                "spec.targets"
-            )
+        return {
+            claim.native_name: await self._holder(secret, claim)
+            # Of several keys the first is told.
+            for claim in sorted(refused, key=lambda c: c.key, reverse=True)
+        }
+
+    async def _holder(self, secret: Secret, claim: Claim) -> Holder:
+        holder = await self._store.holder(secret.namespace_uid, claim)
+        if holder is None:
+            raise RaceError(f"the Secret {claim.native_name} has just become free")
+        return Holder(holder.name, claim.key)
 
     async def _labelled(
         self, secret: Secret, existing: ExistingNativeSecret | None

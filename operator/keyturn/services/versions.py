@@ -36,7 +36,7 @@ class Versions:
         sealed = await self._store.sealed(secret.id, number)
         return await self._envelope.open(sealed.sealed, self._context(secret, number))
 
-    async def add(
+    async def add(  # noqa: PLR0913 - all that a version is made of
         self,
         secret: Secret,
         payload: Payload,
@@ -45,14 +45,19 @@ class Versions:
         reason: VersionReason,
         history_limit: int,
         promote: bool = True,
+        credential: int | None = None,
     ) -> Secret:
         """Encrypt the payload as the next version, and make it Current; durable on return.
+
+        `credential` is that of the version, where it is not its own: see `Version`.
 
         Raises:
             StageMovedError: another version was added meanwhile.
             ValueTooLargeError: the payload is over the limit.
         """
-        sealed = await self.seal(secret, payload, origins=origins, reason=reason)
+        sealed = await self.seal(
+            secret, payload, origins=origins, reason=reason, credential=credential
+        )
         return await self._store.add_version(
             secret.id, sealed, promote=promote, history_limit=history_limit
         )
@@ -64,6 +69,7 @@ class Versions:
         *,
         origins: Mapping[str, KeyOrigin],
         reason: VersionReason,
+        credential: int | None = None,
     ) -> SealedVersion:
         """Encrypt the payload as the next version; nothing is stored yet.
 
@@ -79,6 +85,7 @@ class Versions:
             reason=reason,
             key_id=key_id_of(sealed),
             origins=origins,
+            credential=credential,
         )
         return SealedVersion(version, sealed)
 

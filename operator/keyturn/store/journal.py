@@ -43,10 +43,6 @@ class Journal:
         return newest if newest is not None and newest.is_open else None
 
     @property
-    def state_base(self) -> str:
-        return self.state.base if self.state is not None else ""
-
-    @property
     def mark(self) -> Hashable:
         """Tell whether something was begun, failed, given up or ended since."""
         newest = self.rotations[0] if self.rotations else None
@@ -86,9 +82,10 @@ class Beginning:
     """What a rotation begins with: its row, its pending version, and who it rotates.
 
     `identity` is a keyed digest of the target and the user: at most one secret holds it; empty
-    where there is no target. `base` is the digest that is kept in the state from now on. `channels`
-    are those that the events are kept for. `handled_token` is the resource's rotate token, if that
-    is what began it. `frozen` tells why no other begins by itself from now on; a request ends that.
+    where there is no target. `base`, `rotator` and `base_user` are the digests that are kept in the
+    state from now on. `channels` are those that the events are kept for. `handled_token` is the
+    resource's rotate token, if that is what began it. `frozen` tells why no other begins by itself
+    from now on; a request ends that.
     """
 
     rotation: Rotation
@@ -96,6 +93,8 @@ class Beginning:
     history_limit: int
     identity: str = ""
     base: str = ""
+    rotator: str = ""
+    base_user: str = ""
     channels: Collection[Channel] = ()
     handled_token: str = ""
     frozen: Frozen | None = None
@@ -116,12 +115,17 @@ class RotationJournal(Protocol):
     async def unfinished(self) -> Sequence[UUID]:
         """List the secrets with an open rotation, or with a credential to be retired."""
 
-    async def anchor(
-        self, epoch: int, secret_id: UUID, anchor: datetime, *, again: bool = False
-    ) -> RotationState:
+    async def anchor(self, epoch: int, secret_id: UUID, anchor: datetime) -> RotationState:
         """Remember since when a secret is to be rotated; return what stands, if it is known.
 
-        With `again` what stands is replaced: it was written by a clock that was wrong.
+        Raises:
+            LeadershipLostError, SecretNotFoundError.
+        """
+
+    async def settle(
+        self, epoch: int, secret_id: UUID, anchor: datetime, retire_at: datetime | None
+    ) -> RotationState:
+        """Replace the times that stand: they were written by a clock that was wrong.
 
         Raises:
             LeadershipLostError, SecretNotFoundError.
@@ -178,7 +182,9 @@ class RotationJournal(Protocol):
     ) -> Rotation:
         """End a rotation whose version was made Current, and is projected.
 
-        The next due time is counted from now on, unless the cause was a change.
+        The version that is Previous is retired at `retire_at`, or, where it stayed Previous, at the
+        time that was set for it before. The next due time is counted from now on, unless the cause
+        was a change.
         """
 
     async def drop(self, epoch: int, rotation_id: UUID, telling: Telling) -> Secret:

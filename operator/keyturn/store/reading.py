@@ -36,7 +36,7 @@ _PAGE_OF_NAMESPACE = (
 )
 _DUE = f"{_SECRETS} WHERE purge_after <= ? ORDER BY purge_after, id"
 _PARTS = f"""
-SELECT 'version', {VERSION_COLUMNS}, NULL, NULL FROM versions WHERE secret_id = ?1
+SELECT 'version', {VERSION_COLUMNS}, NULL FROM versions WHERE secret_id = ?1
 UNION ALL
 SELECT 'stage', stage, number, NULL, NULL, NULL, NULL, NULL, NULL FROM stages WHERE secret_id = ?1
 UNION ALL
@@ -158,7 +158,7 @@ def _whole(connection: Connection, row: Row) -> Secret:
         parts[kind].append(columns)
     return to_secret(
         row,
-        versions=tuple(to_version(found[:6]) for found in parts["version"]),
+        versions=tuple(to_version(found[:7]) for found in parts["version"]),
         stages={Stage(stage): number for stage, number, *_ in parts["stage"]},
         claims=frozenset(Claim(native, key) for native, key, *_ in parts["claim"]),
         projected=tuple(to_projected(found) for found in parts["projection"]),

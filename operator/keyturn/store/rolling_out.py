@@ -11,14 +11,14 @@ from keyturn.store import reading
 from keyturn.store.rotating import require_epoch
 from keyturn.store.rows import Row, from_microseconds, to_microseconds
 
-_COLUMNS = "kind, name, version, was_healthy, restarted_at, verdict"
+_COLUMNS = "kind, name, version, was_healthy, restarted_at, template, got_well, verdict"
 _OF_SECRET = (
     f"SELECT {_COLUMNS} FROM rollouts"  # noqa: S608 - constant columns, no values
     " WHERE secret_id = ? ORDER BY kind, name"
 )
 _INSERT = (
     f"INSERT INTO rollouts (secret_id, {_COLUMNS})"  # noqa: S608 - as above
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -43,16 +43,20 @@ def _row(rollout: Rollout) -> tuple[object, ...]:
         rollout.version,
         rollout.was_healthy,
         None if restarted_at is None else to_microseconds(restarted_at),
+        rollout.template,
+        rollout.got_well,
         None if verdict is None else verdict.value,
     )
 
 
 def _to_rollout(row: Row) -> Rollout:
-    kind, name, version, was_healthy, restarted_at, verdict = row
+    kind, name, version, was_healthy, restarted_at, template, got_well, verdict = row
     return Rollout(
         workload=WorkloadRef(kind, name),
         version=version,
         was_healthy=bool(was_healthy),
         restarted_at=None if restarted_at is None else from_microseconds(restarted_at),
+        template=template,
+        got_well=bool(got_well),
         verdict=None if verdict is None else Verdict(verdict),
     )

@@ -13,6 +13,7 @@ from keyturn.domain.errors import (
     TargetOwnedByOtherError,
 )
 from keyturn.domain.rotation import (
+    NO_ROTATOR,
     Cause,
     Failure,
     Frozen,
@@ -74,15 +75,24 @@ def unfinished(connection: Connection) -> Sequence[UUID]:
     return [UUID(bytes=secret_id) for (secret_id,) in rows]
 
 
-def anchor(
-    connection: Connection, epoch: int, secret_id: UUID, moment: datetime, *, again: bool
-) -> RotationState:
+def anchor(connection: Connection, epoch: int, secret_id: UUID, moment: datetime) -> RotationState:
     stood = _state(connection, secret_id)
-    if stood is not None and not again:
+    if stood is not None:
         return stood
+    return settle(connection, epoch, secret_id, moment, None)
+
+
+def settle(
+    connection: Connection,
+    epoch: int,
+    secret_id: UUID,
+    moment: datetime,
+    retire_at: datetime | None,
+) -> RotationState:
     require_epoch(connection, epoch)
-    reading.get(connection, secret_id)
-    state = RotationState(moment) if stood is None else replace(stood, anchor=moment)
+    reading.bare(connection, secret_id)
+    stood = _state(connection, secret_id) or RotationState(moment)
+    state = replace(stood, anchor=moment, retire_at=retire_at)
     _put_state(connection, secret_id, state)
     return state
 
@@ -112,6 +122,9 @@ def begin(connection: Connection, epoch: int, beginning: Beginning) -> Secret:
         state,
         handled_token=handled,
         base=beginning.base,
+        rotator=beginning.rotator,
+        base_user=beginning.base_user,
+        left_behind=_left_behind(beginning, state, secret),
         frozen=_frozen_after(beginning, state),
     )
     _put_state(connection, secret.id, state)
@@ -164,8 +177,12 @@ def promote(
         return secret
     if unless_given_up and rotation.give_up:
         raise StageMovedError("the rotation was given up meanwhile")
-    secret.version(rotation.number)
-    secret = writing.move(connection, secret, secret.stages.promote(rotation.number))
+    stages = secret.promoted(rotation.number)
+    state = _state(connection, secret.id)
+    if stages.previous != secret.stages.previous and state is not None:
+        # It was that of another version.
+        _put_state(connection, secret.id, replace(state, retire_at=None))
+    secret = writing.move(connection, secret, stages)
     _update(connection, replace(rotation, step=Step.PROJECT, retry_at=None, give_up=""))
     return secret
 
@@ -185,7 +202,8 @@ def finish(
     over = replace(rotation, outcome=Outcome.SUCCEEDED, ended_at=telling.now, retry_at=None)
     _update(connection, over)
     state = _state(connection, secret.id) or RotationState(telling.now)
-    due = retire_at if secret.stages.previous is not None else None
+    # A version that was Previous before keeps the time that it was promised.
+    due = state.retire_at or retire_at if secret.stages.previous is not None else None
     anchor = _anchor_after(rotation, state, telling.now)
     _put_state(connection, secret.id, replace(state, anchor=anchor, retire_at=due))
     _tell(connection, EventKind.SUCCEEDED, secret, over, telling)
@@ -256,6 +274,13 @@ def _frozen_after(beginning: Beginning, state: RotationState) -> Frozen | None:
     return beginning.frozen or state.frozen
 
 
+def _left_behind(beginning: Beginning, state: RotationState, secret: Secret) -> int | None:
+    """Name the last version of before another rotator was named, until the rotation after."""
+    if state.rotator not in ("", NO_ROTATOR, beginning.rotator):
+        return secret.stages.current
+    return None if beginning.rotation.cause.renews else state.left_behind
+
+
 def _open(connection: Connection, rotation_id: UUID) -> Rotation:
     row = connection.execute(_BY_ID, (rotation_id.bytes,)).fetchone()
     rotation = None if row is None else to_rotation(row)
@@ -273,19 +298,22 @@ def _update(connection: Connection, rotation: Rotation) -> None:
 
 def _state(connection: Connection, secret_id: UUID) -> RotationState | None:
     row = connection.execute(
-        "SELECT anchor, handled_token, base, retire_at, frozen_version, frozen_by"
-        " FROM rotation_states WHERE secret_id = ?",
+        "SELECT anchor, handled_token, base, retire_at, frozen_version, frozen_by, rotator,"
+        " base_user, left_behind FROM rotation_states WHERE secret_id = ?",
         (secret_id.bytes,),
     ).fetchone()
     if row is None:
         return None
-    moment, token, base, retire_at, version, workload = row
+    moment, token, base, retire_at, version, workload, rotator, base_user, left_behind = row
     return RotationState(
         anchor=from_microseconds(moment),
         handled_token=token,
         base=base,
         retire_at=None if retire_at is None else from_microseconds(retire_at),
         frozen=None if version is None else Frozen(version, workload),
+        rotator=rotator,
+        base_user=base_user,
+        left_behind=left_behind,
     )
 
 
@@ -293,7 +321,8 @@ def _put_state(connection: Connection, secret_id: UUID, state: RotationState) ->
     retire_at = None if state.retire_at is None else to_microseconds(state.retire_at)
     connection.execute(
         "INSERT OR REPLACE INTO rotation_states (secret_id, anchor, handled_token, base, retire_at,"
-        " frozen_version, frozen_by) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        " frozen_version, frozen_by, rotator, base_user, left_behind)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             secret_id.bytes,
             to_microseconds(state.anchor),
@@ -301,6 +330,9 @@ def _put_state(connection: Connection, secret_id: UUID, state: RotationState) ->
             state.base,
             retire_at,
             *(state.frozen or (None, "")),
+            state.rotator,
+            state.base_user,
+            state.left_behind,
         ),
     )
 

@@ -20,7 +20,7 @@ COLUMNS = (
     "id, namespace_uid, namespace, name, resource_uid, created_at,"
     " reclaim_policy, recovery_window, deleted_at, purge_after, sealed_manifest"
 )
-VERSION_COLUMNS = "number, id, created_at, reason, key_id, origins"
+VERSION_COLUMNS = "number, id, created_at, reason, key_id, origins, credential"
 PROJECTION_COLUMNS = (
     "native_name, uid, resource_version, version, rendered_from, fingerprint, owned, keys"
 )
@@ -56,6 +56,7 @@ def version_row(sealed: SealedVersion) -> tuple[object, ...]:
         version.reason.value,
         version.key_id,
         encode_origins(version.origins),
+        version.credential,
         sealed.sealed,
     )
 
@@ -82,7 +83,7 @@ def decode_origins(text: str) -> Mapping[str, KeyOrigin]:
 
 
 def to_version(row: Row) -> Version:
-    number, version_id, created_at, reason, key_id, origins = row
+    number, version_id, created_at, reason, key_id, origins, credential = row
     return Version(
         number=number,
         id=UUID(bytes=version_id),
@@ -90,6 +91,7 @@ def to_version(row: Row) -> Version:
         reason=VersionReason(reason),
         key_id=key_id,
         origins=decode_origins(origins),
+        credential=credential,
     )
 
 

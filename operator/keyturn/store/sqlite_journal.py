@@ -31,10 +31,13 @@ class SQLiteJournal:
     async def unfinished(self) -> Sequence[UUID]:
         return await self._writer.read(rotating.unfinished)
 
-    async def anchor(
-        self, epoch: int, secret_id: UUID, anchor: datetime, *, again: bool = False
+    async def anchor(self, epoch: int, secret_id: UUID, anchor: datetime) -> RotationState:
+        return await self._writer.write(rotating.anchor, epoch, secret_id, anchor)
+
+    async def settle(
+        self, epoch: int, secret_id: UUID, anchor: datetime, retire_at: datetime | None
     ) -> RotationState:
-        return await self._writer.write(rotating.anchor, epoch, secret_id, anchor, again=again)
+        return await self._writer.write(rotating.settle, epoch, secret_id, anchor, retire_at)
 
     async def begin(self, epoch: int, beginning: Beginning) -> Secret:
         return await self._writer.write(rotating.begin, epoch, beginning)

@@ -43,8 +43,8 @@ _ATTACH = (
 )
 _INSERT_VERSION = (
     "INSERT INTO versions"
-    " (secret_id, number, id, created_at, reason, key_id, origins, sealed)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " (secret_id, number, id, created_at, reason, key_id, origins, credential, sealed)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _RECORD = (
     f"INSERT OR REPLACE INTO projections (secret_id, {PROJECTION_COLUMNS})"  # noqa: S608 - constant
@@ -132,14 +132,14 @@ def add_version(
             f"the newest version of {secret.name} is {newest}: {version.number} cannot be the next"
         )
     connection.execute(_INSERT_VERSION, (secret_id.bytes, *version_row(sealed)))
-    stages = secret.stages
+    stages, versions = secret.stages, (*secret.versions, version)
     if stage is Stage.CURRENT:
-        stages = stages.promote(version.number)
+        stages = replace(secret, versions=versions).promoted(version.number)
     elif stage is Stage.PENDING:
         stages = stages.begin(version.number)
     move(connection, secret, stages)
-    versions = _prune(connection, secret_id, (*secret.versions, version), stages, history_limit)
-    return replace(secret, versions=versions, stages=stages)
+    kept = _prune(connection, secret_id, versions, stages, history_limit)
+    return replace(secret, versions=kept, stages=stages)
 
 
 def _prune(
@@ -167,7 +167,7 @@ def promote(connection: Connection, secret_id: UUID, number: int, expected: int 
         raise StageMovedError(
             f"version {secret.stages.current} of {secret.name} is Current, not {expected}"
         )
-    return move(connection, secret, secret.stages.promote(number))
+    return move(connection, secret, secret.promoted(number))
 
 
 def move(connection: Connection, secret: Secret, stages: Stages) -> Secret:

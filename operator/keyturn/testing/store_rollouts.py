@@ -18,7 +18,7 @@ from keyturn.testing.store_samples import LATER, NOW, a_secret
 
 WEB, DB = WorkloadRef("Deployment", "web"), WorkloadRef("StatefulSet", "db")
 ROLLOUTS = (
-    Rollout(WEB, 2, was_healthy=True, restarted_at=NOW),
+    Rollout(WEB, 2, was_healthy=True, restarted_at=NOW, template="digest", got_well=True),
     Rollout(DB, 2, was_healthy=False),
 )
 FAILED = Frozen(2, "Deployment/web")

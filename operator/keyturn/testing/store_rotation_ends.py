@@ -72,6 +72,33 @@ class RotationEndPromises:
 
         assert (await store.rotations.journal(secret.id)).state == RotationState(LATER)
 
+    async def test_a_credential_that_stays_leaves_the_previous_one_its_time(
+        self, store: SecretStore, epoch: int, secret: Secret, reopen: Opener
+    ) -> None:
+        await rotated(store, epoch, secret, retire_at=LATER)
+        for number in (3, 4):
+            beginning = a_beginning(await store.get(secret.id), credential=2)
+            await store.rotations.begin(epoch, beginning)
+
+            after = await store.rotations.promote(epoch, beginning.rotation.id)
+            await store.rotations.finish(epoch, beginning.rotation.id, NOW, told())
+
+            assert after.stages == Stages({Stage.CURRENT: number, Stage.PREVIOUS: 1})
+        reopened = await reopen()
+        assert (await reopened.get(secret.id)).is_current_credential(2)
+        assert (await reopened.rotations.journal(secret.id)).state == RotationState(
+            LATER, retire_at=LATER
+        )
+
+    async def test_another_credential_has_a_time_of_its_own(
+        self, store: SecretStore, epoch: int, secret: Secret
+    ) -> None:
+        await rotated(store, epoch, secret, retire_at=LATER)
+        await rotated(store, epoch, await store.get(secret.id), retire_at=NOW)
+
+        state = (await store.rotations.journal(secret.id)).state
+        assert state == RotationState(LATER, retire_at=NOW)
+
     async def test_a_rotation_that_was_not_promoted_cannot_be_finished(
         self, store: SecretStore, epoch: int, secret: Secret
     ) -> None:

@@ -43,11 +43,12 @@ def a_beginning(
     identity: str = "",
     base: str = "",
     channels: Collection[Channel] = BOTH,
+    credential: int | None = None,
 ) -> Beginning:
     rotation = rotation or a_rotation(secret)
     return Beginning(
         rotation,
-        a_version(rotation.number),
+        a_version(rotation.number, credential=credential),
         history_limit=100,
         identity=identity,
         base=base,

@@ -36,9 +36,7 @@ REQUEST = "a request of somebody"
 Write = Callable[[SecretStore, int, Secret, Rotation], Awaitable[object]]
 
 EVERY_WRITE: dict[str, Write] = {
-    "anchor": lambda store, epoch, secret, _: store.rotations.anchor(
-        epoch, secret.id, LATER, again=True
-    ),
+    "settle": lambda store, epoch, secret, _: store.rotations.settle(epoch, secret.id, NOW, None),
     "begin": lambda store, epoch, secret, _: store.rotations.begin(epoch, a_beginning(secret)),
     "record": lambda store, epoch, _, rotation: store.rotations.record(
         epoch, rotation.id, Step.TEST_PENDING
@@ -138,21 +136,23 @@ class RotationPromises:
         assert await store.rotations.journal(secret.id) == Journal(None)
         assert await store.rotations.journal(uuid4()) == Journal(None)
 
-    async def test_the_first_anchor_stands_until_it_is_set_again(
+    async def test_the_first_anchor_stands_until_the_times_are_settled(
         self, store: SecretStore, epoch: int, secret: Secret, reopen: Opener
     ) -> None:
         first = await store.rotations.anchor(epoch, secret.id, NOW)
         second = await store.rotations.anchor(epoch, secret.id, LATER)
         await store.rotations.note_token(epoch, secret.id, REQUEST)
-        third = await store.rotations.anchor(epoch, secret.id, LATER, again=True)
+        third = await store.rotations.settle(epoch, secret.id, LATER, AGAIN_AT)
 
         assert first == second == RotationState(NOW)
-        assert third == RotationState(LATER, handled_token=REQUEST)
+        assert third == RotationState(LATER, handled_token=REQUEST, retire_at=AGAIN_AT)
         assert (await (await reopen()).rotations.journal(secret.id)).state == third
 
     async def test_an_unknown_secret_has_no_anchor(self, store: SecretStore, epoch: int) -> None:
         with pytest.raises(SecretNotFoundError):
             await store.rotations.anchor(epoch, uuid4(), NOW)
+        with pytest.raises(SecretNotFoundError):
+            await store.rotations.settle(epoch, uuid4(), NOW, None)
 
     async def test_a_token_that_led_to_no_rotation_is_remembered(
         self, store: SecretStore, epoch: int, secret: Secret

@@ -26,7 +26,9 @@ def an_attachment(
     )
 
 
-def a_version(number: int, *, version_id: UUID | None = None) -> SealedVersion:
+def a_version(
+    number: int, *, version_id: UUID | None = None, credential: int | None = None
+) -> SealedVersion:
     version = Version(
         number=number,
         id=version_id or uuid4(),
@@ -34,6 +36,7 @@ def a_version(number: int, *, version_id: UUID | None = None) -> SealedVersion:
         reason=VersionReason.CREATED,
         key_id="local-1",
         origins={"password": KeyOrigin("digest of spec", "digest of value"), "user": KeyOrigin("")},
+        credential=credential,
     )
     return SealedVersion(version, f"ciphertext {number}".encode())
 

@@ -37,6 +37,29 @@ class VersionPromises:
         assert numbers(secret) == [1, 2, 3]
         assert secret == await store.get(secret.id)
 
+    async def test_a_version_with_the_same_credential_leaves_previous_where_it_is(
+        self, store: SecretStore
+    ) -> None:
+        secret = await a_secret(store, versions=2)
+
+        sealed = a_version(3, credential=2)
+        secret = await store.add_version(secret.id, sealed, promote=True, history_limit=1)
+        back = await store.promote(secret.id, 2, expected=3)
+
+        assert secret.stages == Stages({Stage.CURRENT: 3, Stage.PREVIOUS: 1})
+        assert back.stages == Stages({Stage.CURRENT: 2, Stage.PREVIOUS: 1})
+        assert back == await store.get(secret.id)
+        assert await store.sealed(secret.id, 3) == sealed
+
+    async def test_a_previous_that_has_it_too_is_replaced(self, store: SecretStore) -> None:
+        secret = await a_secret(store, versions=1)
+
+        for number in (2, 3):
+            sealed = a_version(number, credential=1)
+            secret = await store.add_version(secret.id, sealed, promote=True, history_limit=1)
+
+        assert secret.stages == Stages({Stage.CURRENT: 3, Stage.PREVIOUS: 2})
+
     async def test_a_version_that_is_not_promoted_holds_no_stage(self, store: SecretStore) -> None:
         secret = await a_secret(store, versions=1)
 

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from keyturn.cli.kubectl import Split, command_line, split
+from keyturn.cli.root import app
 from keyturn.domain.errors import InvalidParameterError
 from keyturn.settings import Settings
 
@@ -58,15 +60,27 @@ def test_a_namespace_that_was_named_stays(namespace: list[str]) -> None:
     assert line("list", *namespace)[-len(namespace) :] == namespace
 
 
-@pytest.mark.parametrize("command", [["rotate", "db"], ["rotate", "--all"], ["rotations", "db"]])
-def test_a_rotation_is_of_the_namespace_of_the_context(tmp_path: Path, command: list[str]) -> None:
+def with_namespace() -> list[str]:
+    """List the commands that take one, but for that which runs here."""
+    commands = get_command(app).commands.items()  # type: ignore[attr-defined]  # of a group
+    return [
+        name
+        for name, command in commands
+        if name != "demo" and any("--namespace" in option.opts for option in command.params)
+    ]
+
+
+@pytest.mark.parametrize("command", with_namespace())
+def test_a_command_that_takes_a_namespace_gets_that_of_the_context(
+    tmp_path: Path, command: str
+) -> None:
     kubectl = tmp_path / "kubectl"
     kubectl.write_text("#!/bin/sh\nprintf web\n")
     kubectl.chmod(0o755)
 
-    made = command_line(str(kubectl), SETTINGS, split(command), terminal=False)
+    made = command_line(str(kubectl), SETTINGS, split([command]), terminal=False)
 
-    assert made[-len(command) - 2 :] == [*command, "-n", "web"]
+    assert made[-3:] == [command, "-n", "web"]
 
 
 def test_a_label_selector_goes_to_the_pod_as_it_is() -> None:

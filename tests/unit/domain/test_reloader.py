@@ -74,7 +74,7 @@ def test_no_expression_keeps_the_operator_busy() -> None:
     for hostile in ("(a+)+b", ".*" * 120 + "b", "(.*)*b", "[", "a{1,99999}", "\\"):
         assert not is_opted_in(a_workload({f"secret.{DOMAIN}/reload": hostile}), name, None)
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
 
 
 def test_what_a_secret_says() -> None:

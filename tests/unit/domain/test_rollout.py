@@ -24,14 +24,16 @@ DB = WorkloadRef("StatefulSet", "db")
 BY_ENV = frozenset({Via.ENV})
 SPELLS = (Spell("s", 1, NOW - 99 * MINUTE), Spell("s", 2, NOW - 20 * MINUTE))
 WELL = Rollout(WEB, 2, was_healthy=True)
-RESTARTED = replace(WELL, restarted_at=NOW - 10 * MINUTE)
+RESTARTED = replace(WELL, restarted_at=NOW - 10 * MINUTE, template="ours")
+GOT_WELL = replace(RESTARTED, got_well=True)
 OF_DB = replace(RESTARTED, workload=DB)
+DB_GOT_WELL = replace(GOT_WELL, workload=DB)
 
 
 def workload(ref: WorkloadRef = WEB, **fields: Any) -> Workload:
     deadline = 10 * MINUTE if ref is WEB else None
-    known: dict[str, Any] = {"uses": {"s": BY_ENV}, "progress_deadline": deadline, **fields}
-    return Workload(ref, "u", "1", **known)
+    known: dict[str, Any] = {"uses": {"s": BY_ENV}, "progress_deadline": deadline}
+    return Workload(ref, "u", "1", **{"template": "ours", **known, **fields})
 
 
 def pod(ref: WorkloadRef = WEB, *, age: timedelta = 9 * MINUTE, **fields: Any) -> RunningPod:
@@ -64,6 +66,8 @@ SLOW = workload(is_rolled_out=False)
 SLOW_DB = workload(DB, is_rolled_out=False)
 STALLED = workload(is_rolled_out=False, has_failed=True)
 FAILING = pod(ready=False, is_failing=True)
+JUST_NOW: dict[str, Any] = {"ready": False, "unready_since": NOW - MINUTE / 3}
+THEIRS = workload(template="theirs", is_rolled_out=False)
 
 
 @pytest.mark.parametrize(
@@ -71,22 +75,36 @@ FAILING = pod(ready=False, is_failing=True)
     [
         # Before its time is over
         (replace(RESTARTED, restarted_at=NOW - 9 * MINUTE), SLOW, [FAILING], None),
-        (replace(RESTARTED, restarted_at=NOW - 9 * MINUTE), workload(), [pod()], None),
+        (replace(GOT_WELL, restarted_at=NOW - 9 * MINUTE), workload(), [pod()], None),
         (replace(RESTARTED, restarted_at=NOW), STALLED, [FAILING], Verdict.FAILED),
         # After it
-        (RESTARTED, workload(), [pod()], Verdict.HEALTHY),
+        (GOT_WELL, workload(), [pod()], Verdict.HEALTHY),
         (RESTARTED, SLOW, [FAILING], Verdict.FAILED),
-        (RESTARTED, workload(), [FAILING], Verdict.FAILED),
+        (GOT_WELL, workload(), [FAILING], Verdict.FAILED),
         # A Deployment would say itself if it made no progress; others cannot
         (RESTARTED, SLOW, [pod(ready=False)], None),
         (OF_DB, SLOW_DB, [pod(DB, ready=False)], Verdict.FAILED),
         (OF_DB, SLOW_DB, [pod(DB)], None),
+        # One moment tells nothing: a pod may be starting, or on its way to another node
+        (OF_DB, SLOW_DB, [pod(DB, **JUST_NOW)], None),
+        (OF_DB, SLOW_DB, [pod(DB, age=MINUTE / 3, ready=False)], None),
+        (RESTARTED, SLOW, [pod(is_failing=True, **JUST_NOW)], None),
+        (OF_DB, SLOW_DB, [pod(DB, ready=False, deleting=True)], None),
+        # Who got well since the restart can log in; then only what crashes counts
+        (DB_GOT_WELL, SLOW_DB, [pod(DB, ready=False)], Verdict.HEALTHY),
+        (GOT_WELL, SLOW, [pod(), pod(ready=False)], Verdict.HEALTHY),
+        (GOT_WELL, SLOW, [pod(is_failing=True, **JUST_NOW)], None),
+        (DB_GOT_WELL, SLOW_DB, [pod(DB, ready=False, is_failing=True)], Verdict.FAILED),
+        # Who changed the template since then may be to blame
+        (GOT_WELL, THEIRS, [FAILING], Verdict.UNTOLD),
+        (RESTARTED, replace(THEIRS, has_failed=True), [FAILING], Verdict.UNTOLD),
+        (GOT_WELL, replace(THEIRS, is_rolled_out=True), [pod()], Verdict.HEALTHY),
         # The old pods tell nothing of the new version
         (RESTARTED, SLOW, [pod(age=50 * MINUTE, ready=False, is_failing=True)], None),
         (RESTARTED, SLOW, [], None),
         # One that was ill before
         (replace(RESTARTED, was_healthy=False), SLOW, [FAILING], Verdict.UNTOLD),
-        (replace(RESTARTED, was_healthy=False), workload(), [pod()], Verdict.HEALTHY),
+        (replace(GOT_WELL, was_healthy=False), workload(), [pod()], Verdict.HEALTHY),
         # What was judged stays
         (replace(RESTARTED, verdict=Verdict.HEALTHY), STALLED, [FAILING], Verdict.HEALTHY),
     ],
@@ -103,8 +121,18 @@ def test_health_is_noted_before_the_restart_and_the_restart_when_it_is_seen() ->
     after = seen(fell_ill, pod())
 
     assert before == fell_ill == WELL
-    assert after == replace(WELL, restarted_at=NOW)
+    assert after == replace(WELL, restarted_at=NOW, template="ours", got_well=True)
     assert after.is_under_way
+
+
+def test_that_it_got_well_and_the_template_of_the_restart_are_remembered() -> None:
+    young = replace(WELL, restarted_at=NOW - MINUTE)
+    begun = seen(young, pod(ready=False), about=SLOW)
+    well = seen(begun, pod())
+    changed = seen(well, pod(ready=False), about=THEIRS)
+
+    assert begun == replace(young, template="ours")
+    assert well == changed == replace(begun, got_well=True)
 
 
 def test_who_got_well_before_the_restart_was_well() -> None:

@@ -40,6 +40,15 @@ class TestPromote:
 
         assert (stages.current, stages.previous) == (3, 2)
 
+    def test_unless_it_is_to_stay(self) -> None:
+        stages = Stages().promote(1).promote(2)
+
+        assert stages.promote(3, keeps_previous=True) == Stages(
+            {Stage.CURRENT: 3, Stage.PREVIOUS: 1}
+        )
+        assert stages.promote(1, keeps_previous=True) == stages.promote(1)
+        assert Stages().promote(1).promote(2, keeps_previous=True) == stages
+
     def test_a_rollback_swaps_current_and_previous(self) -> None:
         stages = Stages().promote(1).promote(2).promote(1)
 

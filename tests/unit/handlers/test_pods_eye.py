@@ -5,7 +5,7 @@ import pytest
 
 from keyturn.domain.secret import SecretName
 from keyturn.handlers import pods_eye
-from keyturn.handlers.pods_eye import PAUSE, RATE, SPACING, Pauses, PodsEye
+from keyturn.handlers.pods_eye import LONGEST, PAUSE, RATE, SHARE, SPACING, Pauses, PodsEye
 from keyturn.kube.client import KubeClient
 from keyturn.kube.connection import Connection
 from keyturn.kube.metadata_watch import Sighting
@@ -17,30 +17,43 @@ ONE, TWO, FAR = SecretName("shop", "one"), SecretName("shop", "two"), SecretName
 def test_many_changes_make_one_pause() -> None:
     pauses = Pauses()
 
-    assert [pauses.begin("shop", 0.0, asking=1) for _ in range(3)] == [PAUSE, None, None]
-    assert pauses.begin("bank", 0.0, asking=1) == PAUSE
+    assert [pauses.begin("shop", 0.0, asking=1, took=0.0) for _ in range(3)] == [PAUSE, None, None]
+    assert pauses.begin("bank", 0.0, asking=1, took=0.0) == PAUSE
 
 
 def test_the_next_time_is_a_while_after() -> None:
     pauses = Pauses()
-    pauses.begin("shop", 0.0, asking=1)
+    pauses.begin("shop", 0.0, asking=1, took=0.0)
     pauses.end("shop", 100.0)
 
-    assert pauses.begin("shop", 101.0, asking=1) == SPACING - 1
+    assert pauses.begin("shop", 101.0, asking=1, took=0.0) == SPACING - 1
     pauses.end("shop", 104.0)
-    assert pauses.begin("shop", 200.0, asking=1) == PAUSE
+    assert pauses.begin("shop", 200.0, asking=1, took=0.0) == PAUSE
 
 
 def test_the_more_ask_the_longer_is_the_pause() -> None:
     pauses = Pauses()
-    pauses.begin("shop", 0.0, asking=60 * RATE)
+    pauses.begin("shop", 0.0, asking=60 * RATE, took=0.0)
     pauses.end("shop", 100.0)
 
-    assert pauses.begin("shop", 100.0, asking=60 * RATE) == 60
+    assert pauses.begin("shop", 100.0, asking=60 * RATE, took=0.0) == 60
+
+
+@pytest.mark.parametrize(
+    ("took", "spacing"),
+    [(SPACING / SHARE / 2, SPACING), (2.0, 2.0 * SHARE), (LONGEST, LONGEST)],
+    ids=["a quick one", "a slow one", "one that nearly timed out"],
+)
+def test_the_longer_a_reading_takes_the_longer_is_the_pause(took: float, spacing: float) -> None:
+    pauses = Pauses()
+    pauses.begin("shop", 0.0, asking=1, took=took)
+    pauses.end("shop", 100.0)
+
+    assert pauses.begin("shop", 100.0, asking=1, took=took) == spacing
 
 
 def test_where_nobody_asks_nothing_is_waited_for() -> None:
-    assert Pauses().begin("shop", 0.0, asking=0) is None
+    assert Pauses().begin("shop", 0.0, asking=0, took=0.0) is None
 
 
 class Eye(PodsEye):
@@ -52,7 +65,7 @@ class Eye(PodsEye):
             self.interest.note(name, asks=True)
         self.woken: list[SecretName] = []
         kube = KubeClient(Connection(Path("/nowhere")))
-        super().__init__(kube, (), self.interest, self.woken.append)
+        super().__init__(kube, (), self.interest, self.woken.append, lambda _: 0.0)
 
     async def settle(self) -> None:
         """Wait until each timer that was set before has run."""

@@ -26,7 +26,7 @@ class Slow:
 
 async def read_twice(seconds: float) -> int:
     kube = Slow(seconds)
-    reader = ConsumerReader(kube)  # type: ignore[arg-type]
+    reader = ConsumerReader(kube, bytes.hex)  # type: ignore[arg-type]
     await reader.running("shop", recent=True)
     await reader.running("shop", recent=True)
     return kube.asked
@@ -43,11 +43,25 @@ async def test_a_reading_that_took_long_is_not(monkeypatch: Any) -> None:
     assert await read_twice(0.06) == 2
 
 
+async def test_it_tells_how_long_a_slow_reading_took(monkeypatch: Any) -> None:
+    monkeypatch.setattr(consumers, "QUICK", 0.05)
+    kube = Slow(0.06)
+    reader = ConsumerReader(kube, bytes.hex)  # type: ignore[arg-type]
+    assert reader.took("shop") == 0
+
+    await reader.running("shop")
+    assert reader.took("shop") > 0.05
+    monkeypatch.setattr(consumers, "QUICK", 60.0)
+    await reader.running("shop")
+
+    assert reader.took("shop") == 0
+
+
 async def test_a_reference_without_a_name_names_nothing() -> None:
     secrets = [{"namespace": "shop"}, {"name": "db"}]
     kube = Slow(0, serviceaccounts=[{"metadata": {"name": "web"}, "secrets": secrets}])
 
-    found = await ConsumerReader(kube).all("shop")  # type: ignore[arg-type]
+    found = await ConsumerReader(kube, bytes.hex).all("shop")  # type: ignore[arg-type]
 
     assert [dict(other.uses) for other in found.others] == [{"db": {Via.SERVICE_ACCOUNT}}]
 

@@ -258,6 +258,33 @@ def test_a_pod_that_fails_is_told_from_one_that_begins(
     assert reduced(a_pod(ENV, states={"app": state})).is_failing is is_failing
 
 
+def a_condition(status: str, since: float) -> dict[str, Any]:
+    return {"type": "Ready", "status": status, "lastTransitionTime": when(since)}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "since"),
+    [
+        ([a_condition("False", 90)], at(90)),
+        ([a_condition("True", 90)], None),
+        ([{"type": "PodScheduled", "status": "False", "lastTransitionTime": when(5)}], None),
+    ],
+    ids=["not ready", "ready", "not scheduled"],
+)
+def test_since_when_a_pod_is_not_ready(
+    conditions: list[dict[str, Any]], since: datetime | None
+) -> None:
+    assert reduced(a_pod(ENV, status={"conditions": conditions})).unready_since == since
+
+
+def test_a_pod_that_is_ready_does_not_fail_by_a_container_for_debugging() -> None:
+    broken = {"name": "debug", "state": {"waiting": {"reason": "ErrImagePull"}}}
+    conditions = [a_condition("True", 90)]
+    status = {"conditions": conditions, "ephemeralContainerStatuses": [broken]}
+
+    assert not reduced(a_pod(ENV, status=status)).is_failing
+
+
 def test_the_value_of_a_variable_is_nowhere_in_what_is_kept() -> None:
     body = a_pod(
         {**ENV, "env": [{"name": "PW", "value": "kept-nowhere"}], "args": ["kept-nowhere"]}
@@ -266,14 +293,27 @@ def test_the_value_of_a_variable_is_nowhere_in_what_is_kept() -> None:
     assert "kept-nowhere" not in repr(reduced(body))
 
 
+KRUISE = "apps.kruise.io/v1beta1"
+VOLCANO = WorkloadRef("Job.batch.volcano.sh", "report-28")
+
+
+def an_owner(version: str, kind: str, name: str) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "name": name, "controller": True}
+
+
 @pytest.mark.parametrize(
     ("owner", "workload"),
     [
         (None, WorkloadRef("Pod", "web-1")),
-        ({"kind": "ReplicaSet", "name": "web-5d"}, WorkloadRef("Deployment", "web")),
-        ({"kind": "ReplicaSet", "name": "lone"}, WorkloadRef("ReplicaSet", "lone")),
-        ({"kind": "Job", "name": "report-28"}, WorkloadRef("CronJob", "report")),
-        ({"kind": "StatefulSet", "name": "db"}, WorkloadRef("StatefulSet", "db")),
+        (an_owner("apps/v1", "ReplicaSet", "web-5d"), WorkloadRef("Deployment", "web")),
+        (an_owner("apps/v1", "ReplicaSet", "lone"), WorkloadRef("ReplicaSet", "lone")),
+        (an_owner("batch/v1", "Job", "report-28"), WorkloadRef("CronJob", "report")),
+        (an_owner("apps/v1", "StatefulSet", "db"), WorkloadRef("StatefulSet", "db")),
+        (an_owner("v1", "ReplicationController", "rc"), WorkloadRef("ReplicationController", "rc")),
+        (an_owner(KRUISE, "CloneSet", "c"), WorkloadRef("CloneSet", "c")),
+        # Somebody else's kinds that have the names of those that are read
+        (an_owner(KRUISE, "StatefulSet", "db"), WorkloadRef("StatefulSet.apps.kruise.io", "db")),
+        (an_owner("batch.volcano.sh/v1", "Job", "report-28"), VOLCANO),
     ],
 )
 def test_the_workload_is_the_outermost_owner(
@@ -283,10 +323,12 @@ def test_the_workload_is_the_outermost_owner(
         Owner("ReplicaSet", "web-5d"): Owner("Deployment", "web"),
         Owner("Job", "report-28"): Owner("CronJob", "report"),
     }
-    body = a_pod(ENV, owner=None if owner is None else {**owner, "controller": True})
+    body = a_pod(ENV, owner=owner)
 
     assert workload_of(body["metadata"], owners) == workload
 
 
 def test_an_owner_that_does_not_control_is_none() -> None:
-    assert owner_of({"ownerReferences": [{"kind": "Node", "name": "n"}]}) is None
+    owner = {**an_owner("v1", "Node", "n"), "controller": False}
+
+    assert owner_of({"ownerReferences": [owner]}) is None

@@ -79,6 +79,7 @@ def test_what_the_author_wrote_is_read() -> None:
         {"interval": "3650d"},
         {"interval": "1h", "jitter": "1h", "window": "30d"},
         {"schedule": "rate(10 days)", "jitter": "1d"},
+        {"interval": "9d", "window": "2h", "jitter": "1h"},
         {"schedule": "0 9-17 * * *", "jitter": "1h"},
         {"overlap": {"max": "0s"}, "suspend": True},
         {"overlap": {"until": "Time", "max": "365d"}},
@@ -119,8 +120,8 @@ def test_what_is_just_within_bounds_is_taken(written: dict[str, Any]) -> None:
         ({"jitter": "2h"}, "spec.rotation.jitter needs a schedule or an interval; write one"),
         ({"interval": "9d", "jitter": "25h"}, "spec.rotation.jitter is out of bounds; write 0s to"),
         (
-            {"interval": "9d", "window": "2h", "jitter": "2h1s"},
-            "spec.rotation.jitter is longer than the window; write at most 2h",
+            {"interval": "9d", "window": "2h", "jitter": "1h1s"},
+            "spec.rotation.jitter is longer than half the window; write at most 1h",
         ),
         (
             {"interval": "2h", "jitter": "3h"},

@@ -1,12 +1,13 @@
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from keyturn.domain.consumers import Via, WorkloadRef
+from keyturn.domain.consumers import Via, Workload, WorkloadRef
 from keyturn.kube.workloads import workload
 
-POD = {
+POD: dict[str, Any] = {
     "metadata": {"annotations": {"keyturn.dev/version.db": "3"}},
     "spec": {
         "containers": [
@@ -27,11 +28,15 @@ def a_body(
     return {"metadata": metadata, "spec": {"template": POD, **(spec or {})}, "status": status or {}}
 
 
+def reduced(kind: str, body: dict[str, Any]) -> Workload:
+    return workload(kind, body, lambda template: str(len(template)))
+
+
 def test_a_workload_is_reduced_to_what_it_uses() -> None:
     body = a_body({"replicas": 3, "progressDeadlineSeconds": 90})
     body["metadata"]["annotations"] = {"reloader.stakater.com/auto": "true"}
 
-    found = workload("Deployment", body)
+    found = reduced("Deployment", body)
 
     assert (found.ref, found.uid, found.resource_version) == (
         *(WorkloadRef("Deployment", "web"), "u"),
@@ -46,11 +51,50 @@ def test_a_workload_is_reduced_to_what_it_uses() -> None:
     assert "kept-nowhere" not in repr(found)
 
 
+def template_of(**changes: Any) -> str:
+    """Digest the template with other fields of its metadata, or of its pods."""
+    pod = deepcopy(POD)
+    for name, change in changes.items():
+        pod[name].update(change)
+    return workload("Deployment", a_body({"template": pod}), bytes.hex).template
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {},
+        {"keyturn.dev/version.db": "4", "keyturn.dev/version.cache": "1"},
+        {"keyturn.dev/version.db": "3", "kubectl.kubernetes.io/restartedAt": "2030-01-01T00:00Z"},
+    ],
+    ids=["never restarted", "restarted for other versions", "restarted by kubectl"],
+)
+def test_a_restart_leaves_the_digest_of_the_template(annotations: dict[str, str]) -> None:
+    assert template_of(metadata={"annotations": annotations}) == template_of()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spec": {"containers": [{"name": "app", "image": "other"}]}},
+        {"metadata": {"annotations": {"checksum/config": "1"}}},
+        {"metadata": {"labels": {"app": "web"}}},
+    ],
+)
+def test_any_other_change_of_the_template_changes_it(changes: dict[str, Any]) -> None:
+    assert template_of(**changes) != template_of()
+
+
+def test_the_order_of_fields_says_nothing() -> None:
+    pods = dict(reversed(POD["spec"]["containers"][0].items()))
+
+    assert template_of(spec={"containers": [pods]}) == template_of()
+
+
 def test_the_template_of_a_cron_job_stands_deeper() -> None:
     body = a_body()
     body["spec"] = {"jobTemplate": {"spec": {"template": POD}}}
 
-    assert workload("CronJob", body).uses == {"db": {Via.ENV_FROM}}
+    assert reduced("CronJob", body).uses == {"db": {Via.ENV_FROM}}
 
 
 DONE = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3}
@@ -128,7 +172,7 @@ ROLLED = {
 def test_a_rollout_is_over_when_all_pods_are_new_and_ready(
     kind: str, spec: dict[str, Any], status: dict[str, Any], is_done: bool
 ) -> None:
-    assert workload(kind, a_body(spec, status)).is_rolled_out is is_done
+    assert reduced(kind, a_body(spec, status)).is_rolled_out is is_done
 
 
 OBSERVED = {"observedGeneration": 2}
@@ -151,7 +195,7 @@ def a_condition(reason: str, status: str) -> dict[str, Any]:
     ],
 )
 def test_a_rollout_that_failed_says_so(kind: str, status: dict[str, Any], has_failed: bool) -> None:
-    assert workload(kind, a_body(THREE, status)).has_failed is has_failed
+    assert reduced(kind, a_body(THREE, status)).has_failed is has_failed
 
 
 @pytest.mark.parametrize(
@@ -170,14 +214,14 @@ def test_a_rollout_that_failed_says_so(kind: str, status: dict[str, Any], has_fa
 def test_what_a_new_template_does_not_move_is_told(
     kind: str, spec: dict[str, Any], moves: bool
 ) -> None:
-    assert workload(kind, a_body(spec)).moves is moves
+    assert reduced(kind, a_body(spec)).moves is moves
 
 
 def test_a_rollout_that_points_to_a_deployment_has_no_template() -> None:
     body = a_body()
     body["spec"] = {"workloadRef": {"kind": "Deployment", "name": "web"}}
 
-    found = workload("Rollout", body)
+    found = reduced("Rollout", body)
 
     assert found.uses == {}
     assert not found.moves

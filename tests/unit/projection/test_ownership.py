@@ -8,7 +8,7 @@ from keyturn.domain.managed_secret import AdoptionPolicy, CreationPolicy, Target
 from keyturn.domain.secret import Projected, SecretName
 from keyturn.domain.version import Version, VersionReason
 from keyturn.projection.existing import ExistingNativeSecret
-from keyturn.projection.ownership import Action, Facts, RefusalReason, decide
+from keyturn.projection.ownership import Action, Facts, Holder, RefusalReason, decide
 
 OURS, OTHERS = UUID(int=1), UUID(int=2)
 NAME, OTHER_NAME = SecretName("shop", "orders-db"), SecretName("shop", "other")
@@ -226,7 +226,18 @@ OWNED_BY_OTHER = RefusalReason.TARGET_OWNED_BY_OTHER
     ("known", "existing", "reason", "advice"),
     [
         pytest.param(
-            facts(claimed_by=OTHER_NAME), None, OWNED_BY_OTHER, "shop/other", id="claimed"
+            facts(claimed_by=Holder(OTHER_NAME)),
+            None,
+            OWNED_BY_OTHER,
+            "the Secret app is written by the ManagedSecret shop/other",
+            id="claimed",
+        ),
+        pytest.param(
+            facts(claimed_by=Holder(OTHER_NAME, "a")),
+            somebody_elses(),
+            OWNED_BY_OTHER,
+            "the key a of the Secret app is written by the ManagedSecret shop/other",
+            id="a key is claimed",
         ),
         pytest.param(
             facts(CreationPolicy.MERGE),

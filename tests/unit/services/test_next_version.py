@@ -21,7 +21,15 @@ from keyturn.domain.stage import Stages
 from keyturn.domain.version import Version, VersionReason
 from keyturn.generators.interface import Materials, Needs
 from keyturn.services.generating import Generating
-from keyturn.services.next_version import Plan, payload_of, plan, plan_put
+from keyturn.services.next_version import (
+    NO_ROTATION,
+    Plan,
+    RotatedKeys,
+    Standing,
+    payload_of,
+    plan,
+    plan_put,
+)
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 NAME = SecretName("shop", "db")
@@ -49,6 +57,19 @@ class Counting:
         return {key: SecretValue(b"made-%d" % self.made + sibling)}
 
 
+class Pairing(Counting):
+    """One that fills a second key beside its own."""
+
+    def outputs(self, key: str, parameters: Mapping[str, Any]) -> Mapping[str, str]:
+        return {"value": key, "public": f"{key}.pub"}
+
+    def generate(
+        self, key: str, parameters: Mapping[str, Any], materials: Materials
+    ) -> Mapping[str, SecretValue]:
+        self.made += 1
+        return {name: SecretValue(b"pair-%d" % self.made) for name in (key, f"{key}.pub")}
+
+
 def fingerprint(purpose: str, *parts: bytes | memoryview) -> str:
     return purpose + "|".join(bytes(part).decode() for part in parts)
 
@@ -61,28 +82,41 @@ class Line:
     """A secret's line of versions, without a store."""
 
     def __init__(self) -> None:
-        self.generating = Generating({"count": Counting()}, None, lambda: NOW)
+        generators = {"count": Counting(), "pair": Pairing()}
+        self.generating = Generating(generators, None, lambda: NOW)
         self.payloads: dict[int, dict[str, bytes]] = {}
         self.versions: list[Version] = []
         self.stages = Stages()
+        self.unreadable: set[int] = set()
 
     @property
     def secret(self) -> Secret:
         return Secret(uuid4(), "n", NAME, "r", NOW, self.stages, versions=tuple(self.versions))
 
-    def plan(self, wanted: ManagedSecretSpec, **followed: bytes) -> Plan | None:
+    def plan(
+        self,
+        wanted: ManagedSecretSpec,
+        followed: Mapping[str, bytes],
+        rotation: RotatedKeys = NO_ROTATION,
+    ) -> Plan | None:
         return plan(
             wanted,
             self.secret,
             followed={key: SecretValue(value) for key, value in followed.items()},
             fingerprint=fingerprint,
             siblings_of=self.generating.siblings_of,
+            rotation=rotation,
         )
 
     async def sync(self, wanted: ManagedSecretSpec, **followed: bytes) -> dict[str, bytes] | None:
         """Do what a reconcile does; return the new payload, None where none was due."""
-        planned = self.plan(wanted, **followed)
+        planned = self.plan(wanted, followed)
         return None if planned is None else await self.commit(planned, wanted)
+
+    async def rotate(self, wanted: ManagedSecretSpec, *renewed: str) -> dict[str, bytes]:
+        planned = self.plan(wanted, {}, RotatedKeys(renewed=frozenset(renewed)))
+        assert planned is not None
+        return await self.commit(planned, wanted)
 
     async def put(self, wanted: ManagedSecretSpec, **given: bytes) -> dict[str, bytes]:
         values = {key: SecretValue(value) for key, value in given.items()}
@@ -96,15 +130,19 @@ class Line:
         return await self.commit(planned, wanted)
 
     async def commit(self, planned: Plan, wanted: ManagedSecretSpec) -> dict[str, bytes]:
-        fields = self.payloads.get(self.stages.current or 0, {})
-        current = Payload({key: SecretValue(value) for key, value in fields.items()})
-        payload = await payload_of(planned, wanted, NAME, current, self.generating)
+        standing = Standing(self.open(self.stages.current), self.open(planned.compared))
+        payload = await payload_of(planned, wanted, NAME, standing, self.generating)
         number = len(self.versions) + 1
         made = Version(number, uuid4(), NOW, planned.reason, "local-0", planned.origins)
         self.versions.append(made)
         self.payloads[number] = {key: bytes(value.reveal()) for key, value in payload.items()}
         self.stages = self.stages.promote(number)
         return self.payloads[number]
+
+    def open(self, number: int | None) -> Payload:
+        readable = number is not None and number not in self.unreadable
+        fields = self.payloads[number] if number is not None and readable else {}
+        return Payload({key: SecretValue(value) for key, value in fields.items()})
 
 
 GENERATED = Generate("count", {})
@@ -224,3 +262,80 @@ async def test_a_key_that_becomes_an_input_keeps_its_value() -> None:
     await line.sync(spec(password=GENERATED))
 
     assert await line.sync(spec(password=Input())) == {"password": b"made-1"}
+
+
+# After a rollback the current version may lack keys that the newest has
+
+MORE: Mapping[str, Source] = {
+    "a": GENERATED,
+    "b": GENERATED,
+    "token": Input(),
+    "user": Literal("orders"),
+}
+
+
+async def rolled_back() -> Line:
+    """Make a line whose version 1 lacks all but the first of these keys, and is current."""
+    line = Line()
+    await line.sync(spec(a=GENERATED))
+    await line.put(spec(**MORE), token=b"given")
+    line.stages = line.stages.promote(1)
+    return line
+
+
+async def test_a_key_that_the_current_version_lacks_makes_no_version_of_its_own() -> None:
+    assert await (await rolled_back()).sync(spec(**MORE)) is None
+
+
+@pytest.mark.parametrize("what", ["change", "put", "rotation"])
+async def test_the_next_version_takes_what_is_lacking_from_the_newest(what: str) -> None:
+    line = await rolled_back()
+    newest = line.payloads[2]
+    assert newest.keys() == MORE.keys()
+
+    match what:
+        case "change":
+            after = await line.sync(spec(**MORE, c=Literal("new")))
+            assert after == {**newest, "a": b"made-1", "c": b"new"}
+        case "put":
+            after = await line.put(spec(**MORE), a=b"put")
+            assert after == {**newest, "a": b"put"}
+        case _:
+            after = await line.rotate(spec(**MORE), "a")
+            assert after == {**newest, "a": b"made-3"}
+    assert line.versions[-1].origins.keys() == (after or {}).keys()
+
+
+async def test_what_is_made_from_a_value_is_made_anew_where_it_is_lacking() -> None:
+    line, longer = Line(), Generate("count", {"n": 2})
+    await line.sync(spec(password=GENERATED))
+    await line.sync(spec(password=longer, hash=Generate("count", {"of": "password"})))
+    line.stages = line.stages.promote(1)
+    wanted = spec(password=longer, hash=Generate("count", {"of": "password"}), c=Literal("new"))
+
+    after = await line.sync(wanted)
+
+    assert after == {"password": b"made-1", "hash": b"made-4made-1", "c": b"new"}
+
+
+async def test_an_entry_of_several_keys_is_taken_as_a_whole() -> None:
+    line, pair = Line(), DataKey("key", Generate("pair", {}), ("key", "key.pub"))
+    await line.sync(spec(key=GENERATED))
+    await line.sync(ManagedSecretSpec((pair,)))
+    line.stages = line.stages.promote(1)
+
+    after = await line.sync(ManagedSecretSpec((pair, DataKey("c", Literal("new"), ("c",)))))
+
+    assert after == {**line.payloads[2], "c": b"new"}
+
+
+async def test_what_is_lacking_is_made_anew_where_the_newest_version_does_not_open() -> None:
+    line = await rolled_back()
+    line.unreadable = {2}
+    made = {key: source for key, source in MORE.items() if not isinstance(source, Input)}
+
+    with pytest.raises(AwaitingInputError, match="token"):
+        await line.sync(spec(**MORE, c=Literal("new")))
+    after = await line.sync(spec(**made, c=Literal("new")))
+
+    assert after == {"a": b"made-1", "b": b"made-3", "user": b"orders", "c": b"new"}

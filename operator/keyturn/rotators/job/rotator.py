@@ -4,12 +4,13 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 from keyturn.domain.errors import KeyturnError, TargetRefusedError, TargetUnavailableError
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.rotation_job import (
+    OVERTIME,
     REFUSED_EXIT_CODE,
     JobPod,
     JobResult,
@@ -34,7 +35,9 @@ class JobRotator:
         Delegation.read(fields)
 
     def traits(self, parameters: Mapping[str, Any]) -> Traits:
-        return Delegation.read(fields_of(parameters)).traits()
+        fields = fields_of(parameters)
+        traits = Delegation.read(fields).traits()
+        return replace(traits, call_seconds=read_pod(fields).deadline + OVERTIME)
 
     @asynccontextmanager
     async def session(self, target: Target, order: Order) -> AsyncIterator["JobSession"]:

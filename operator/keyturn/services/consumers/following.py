@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from keyturn.domain.consumers import WorkloadRef
+from keyturn.domain.errors import ClusterUnavailableError
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.restart_marks import was_restarted_for
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.services.consumers.acting import Acting
 from keyturn.services.consumers.interest import Interest
-from keyturn.services.consumers.inventory import Consumers, View
+from keyturn.services.consumers.inventory import Consumers, View, native_names
 from keyturn.services.consumers.reporting import ConsumersReport, consumers_report
 
 UNKNOWN = 60.0
@@ -39,7 +40,7 @@ class FollowedConsumers:
         are those that did not become healthy with the version; one that recovered is not told.
 
         Raises:
-            UnavailableError: the cluster or the store does not answer.
+            StoreUnavailableError: the store does not answer.
         """
         asks = self._acting.asks(resource)
         # Before the look: what changes after it is then heard of.
@@ -50,7 +51,7 @@ class FollowedConsumers:
         current = secret.stages.current
         if current is None:
             return None
-        view = await self._consumers.look(resource, secret, recent=True)
+        view = await self._look(resource, secret)
         if view.inventory is None:
             # Nothing tells when a right is given back.
             self._later(UNKNOWN, resource.name)
@@ -59,6 +60,13 @@ class FollowedConsumers:
             return None
         failed = _failed(resource, view, current, unwell)
         return consumers_report(view, current, acted, failed=failed)
+
+    async def _look(self, resource: ManagedSecret, secret: Secret) -> View:
+        try:
+            return await self._consumers.look(resource, secret, recent=True)
+        except ClusterUnavailableError as error:
+            # The list of the pods is heavy, and may be refused where all else is answered.
+            return View(native_names(resource), (), why=error.message)
 
     def forget(self, name: SecretName) -> None:
         """Forget a ManagedSecret that is gone."""

@@ -15,7 +15,7 @@ from keyturn.domain.secret import Secret
 from keyturn.services.clock import Clock, earliest
 from keyturn.services.consumers.inventory import View
 from keyturn.services.next_version import newest_but
-from keyturn.services.rotation.gating import UNSEEN, Sight, waits_for_consumers
+from keyturn.services.rotation.gating import UNSEEN, Sight, version_before, waits_for_consumers
 from keyturn.services.rotation.leadership import Leadership
 from keyturn.store.journal import Journal, RotationJournal
 
@@ -96,21 +96,20 @@ class ConsumerGate:
         # Who cannot be gone back for needs no way back.
         awaited = rollouts if asked.goes_back else ()
         sight = sight_of(view, asked.version, awaited, now) if asked.waits else UNSEEN
-        due = [] if watched is None else [watched.due(each) for each in rollouts]
-        wakes = [sight.wake, *(max(each, now + PAUSE) for each in due if each is not None)]
-        wake = earliest(wakes)
-        return _judged(replace(sight, wake=wake), asked, rollouts)
+        looks = [] if watched is None else [_next_look(watched, each) for each in rollouts]
+        return _judged(replace(sight, wake=earliest([sight.wake, *looks])), asked, rollouts)
 
 
 def _asked(resource: ManagedSecret, secret: Secret, journal: Journal) -> _Asked | None:
     rotation, consumers = resource.spec.rotation, resource.spec.consumers
     current, previous = secret.stages.current, secret.stages.previous
+    before = version_before(secret, journal)
     if rotation is None or current is None:
         return None
     waits = waits_for_consumers(rotation) and previous is not None and journal.open is None
     watched = consumers if consumers is not None and consumers.action is Action.RESTART else None
     asks = watched is not None and watched.on_failure is OnFailure.ROLLBACK
-    goes_back = asks and previous is not None and _is_new(current, secret, journal)
+    goes_back = asks and before is not None and _is_new(current, secret, journal)
     return _Asked(current, waits, watched, goes_back)
 
 
@@ -152,6 +151,14 @@ def _watched(resource: ManagedSecret, view: View, asked: _Asked, now: datetime) 
         deadline=asked.watched.progress_deadline,
         now=now,
     )
+
+
+def _next_look(watched: Watched, rollout: Rollout) -> datetime | None:
+    """Tell when to look at a restart again; no watch tells when a workload has got well."""
+    due, soon = watched.due(rollout), watched.now + PAUSE
+    if due is None:
+        return None
+    return max(due, soon) if rollout.got_well else soon
 
 
 def sight_of(view: View, version: int, rollouts: Sequence[Rollout], now: datetime) -> Sight:

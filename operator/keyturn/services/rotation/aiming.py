@@ -44,15 +44,19 @@ class Aim:
         return allows_username(self.settings, username)
 
     def strategy(
-        self, asked: Strategy, pending: Credential | None, current: Credential | None
+        self, asked: Strategy, other: Credential | None, current: Credential | None
     ) -> Strategy:
         """Tell how a rotation that has begun goes on; the resource may ask for another way.
 
-        Two users that differ take turns; the same one again does not.
+        Two users that differ take turns; the same one again does not. `other` is the pending
+        credential, or the previous one that is to be retired.
         """
-        if pending is None or current is None or USERNAME not in self.roles.keys:
+        if other is None or current is None:
             return asked
-        differ = not pending.values[USERNAME].matches(current.values[USERNAME])
+        users = other.values.get(USERNAME), current.values.get(USERNAME)
+        if users[0] is None or users[1] is None:
+            return asked
+        differ = not users[0].matches(users[1])
         begun = Strategy.ALTERNATING_USERS if differ else Strategy.SINGLE_USER
         return begun if begun in self.traits.strategies else asked
 

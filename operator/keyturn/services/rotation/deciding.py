@@ -12,9 +12,11 @@ from keyturn.services.rotation.gating import (
     UNSEEN,
     Sight,
     is_held,
+    promised_until,
     retirement,
     waits_for_consumers,
 )
+from keyturn.services.rotation.pausing import is_over
 from keyturn.store.journal import Journal
 
 TOKEN_ANNOTATION = "keyturn.dev/rotate"  # noqa: S105 - the name of an annotation
@@ -82,7 +84,7 @@ def _of_open(open_rotation: Rotation, now: datetime, *, urgent: bool) -> Decisio
     if open_rotation.step is Step.PROJECT:
         return Decision()
     retry_at = open_rotation.retry_at
-    if retry_at is None or retry_at <= now or urgent:
+    if retry_at is None or urgent or is_over(retry_at, now):
         return Decision(resumes=True)
     return Decision(wake=retry_at)
 
@@ -120,11 +122,10 @@ def next_rotation(
     if journal.state is None or journal.frozen is not None or rotation.suspend:
         return None
     due = next_due(rotation.timing, anchor=journal.state.anchor, secret_id=secret.id, now=now)
-    retire_at = retirement(rotation, secret, journal)
-    if due is None or retire_at is None or waits_for_consumers(rotation):
+    until = promised_until(rotation, secret, journal)
+    if due is None or until is None or waits_for_consumers(rotation):
         return due
-    # The previous credential was promised to be valid until then.
-    return max(due, retire_at)
+    return max(due, until)
 
 
 def token_of(resource: ManagedSecret) -> str:

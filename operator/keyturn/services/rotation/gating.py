@@ -78,19 +78,48 @@ def retirement(rotation: RotationSpec, secret: Secret, journal: Journal) -> date
     return newest + rotation.overlap.longest
 
 
+def promised_until(rotation: RotationSpec, secret: Secret, journal: Journal) -> datetime | None:
+    """Tell until when a rotation would end a credential too early; None: it ends none.
+
+    A previous version with the credential of the current one has none that could end.
+    """
+    if secret.is_current_credential(secret.stages.previous):
+        return None
+    return retirement(rotation, secret, journal)
+
+
 def is_held(
     rotation: RotationSpec, secret: Secret, journal: Journal, sight: Sight, now: datetime
 ) -> bool:
     """Tell whether consumers keep the previous credential from being ended or replaced now."""
-    bound = retirement(rotation, secret, journal)
+    bound = promised_until(rotation, secret, journal)
     is_bound = bound is not None and now < bound
     return is_bound and waits_for_consumers(rotation) and not sight.has_moved
 
 
 def keeps_previous(wanted: Wanted, secret: Secret) -> bool:
-    """Tell whether a rotation leaves the previous credential valid: it goes back to that one."""
+    """Tell whether a rotation leaves the previous credential valid.
+
+    It goes back to that one, or to other values beside the credential that is current.
+    """
     back_to = wanted.back_to if wanted.cause.goes_back else None
-    return back_to is not None and back_to == secret.stages.previous
+    if back_to is None:
+        return False
+    return back_to == secret.stages.previous or secret.is_current_credential(back_to)
+
+
+def version_before(secret: Secret, journal: Journal) -> int | None:
+    """Tell which version to go back to from the current one; None if there is none.
+
+    The newest before it that has its credential, so that none is changed; else the previous one.
+    """
+    current = secret.stages.current
+    if current is None:
+        return None
+    older = (one.number for one in reversed(secret.versions) if one.number < current)
+    same = (number for number in older if secret.is_current_credential(number))
+    tried = journal.abandoned
+    return next((number for number in same if number not in tried), secret.stages.previous)
 
 
 def frozen_by(wanted: Wanted, secret: Secret) -> Frozen | None:

@@ -37,7 +37,8 @@ class Known:
 
     `is_urgent` says that something changed, so that a back-off is over; `token` is the rotate
     token that was seen last. `waiting` says whom the previous credential waits for. `followed` are
-    the objects of the target that are followed.
+    the objects of the target that are followed. `is_shown` says that the native Secrets were looked
+    at, and `left_behind` what kept one of them from being written then.
     """
 
     secret_id: UUID | None = None
@@ -50,6 +51,8 @@ class Known:
     waiting: str = ""
     trouble: Trouble | None = None
     followed: frozenset[FollowedObject] = frozenset()
+    is_shown: bool = False
+    left_behind: Failure | None = None
 
 
 class Matching:

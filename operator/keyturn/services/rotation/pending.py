@@ -7,19 +7,18 @@ from typing import NamedTuple
 from keyturn.domain.errors import InvalidSpecError
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import Payload, SecretValue
-from keyturn.domain.rotation import Cause, RotationSpec
+from keyturn.domain.rotation import Cause, RotationSpec, RotationState
 from keyturn.domain.secret import Secret
 from keyturn.domain.version import KeyOrigin, SealedVersion, VersionReason
-from keyturn.services.next_version import Plan, RotatedKeys, newest_but
+from keyturn.services.credentials import is_current_credential
+from keyturn.services.next_version import Fingerprint, Plan, RotatedKeys, newest_but
 from keyturn.services.rotation.aiming import Aim
+from keyturn.services.rotation.identifying import Identities
 from keyturn.services.rotation.roles import USERNAME, takes_turns, text_of, turn
 from keyturn.services.sourcing import Sourcing
 from keyturn.services.targets import NativeView
 from keyturn.services.versions import Versions
 from keyturn.store.journal import Journal
-
-Fingerprint = Callable[..., str]
-"""`RootKeys.fingerprint`: a purpose and parts to a keyed digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,16 @@ class Wanted:
     put: Plan | None = None
 
 
+class Intended(NamedTuple):
+    """Who the next version is for: the user's name, empty where there is none.
+
+    `is_current_credential` tells that only values beside the credential are to be others.
+    """
+
+    username: str
+    is_current_credential: bool
+
+
 class PendingVersion(NamedTuple):
     """A pending version, sealed, and which user it is for."""
 
@@ -50,7 +59,7 @@ class PendingVersions:
     def __init__(self, versions: Versions, sourcing: Sourcing, fingerprint: Fingerprint) -> None:
         self._versions = versions
         self._sourcing = sourcing
-        self._fingerprint = fingerprint
+        self.identities = Identities(fingerprint)
 
     async def has_changed(
         self,
@@ -109,12 +118,13 @@ class PendingVersions:
         aim: Aim,
         journal: Journal,
         wanted: Wanted,
-        issue: Callable[[], Awaitable[Mapping[str, SecretValue]]],
+        prepare: Callable[[Intended], Awaitable[Mapping[str, SecretValue]]],
     ) -> PendingVersion:
         """Make and seal the next version.
 
-        `issue` lets the target make values, by the rotator's own names. It is called last: from
-        then on the target may take no others, and each error would lose them.
+        `prepare` makes room for it in the target, and may let that make values, by the rotator's
+        own names. It is called last: from then on the target may take no others, and each error
+        would lose them.
 
         Raises:
             AwaitingInputError: a key has no value yet.
@@ -136,10 +146,14 @@ class PendingVersions:
             keys = _keys(aim, wanted, journal)
             payload, origins, reason = await self._next(resource, secret, view, keys)
         with payload:
-            base, username = await self._turn(
-                secret, payload, aim, rotation, journal.state_base, wanted
+            is_same = not wanted.cause.renews and await is_current_credential(
+                self._versions, secret, payload, aim.roles.credential_keys
             )
-            with Payload(await issue()) as issued:
+            base, username = await self._turn(
+                secret, payload, aim, rotation, journal.state, wanted, is_same=is_same
+            )
+            intended = Intended(username or _username_in(payload, aim), is_same)
+            with Payload(await prepare(intended)) as issued:
                 # A value that the resource has no key for is of no use to it.
                 keys_of = aim.roles.keys
                 given = {keys_of[name]: issued[name] for name in issued if name in keys_of}
@@ -147,7 +161,11 @@ class PendingVersions:
                     given[keys_of[USERNAME]] = SecretValue(username.encode())
                 with Payload({**payload, **given}) as whole:
                     sealed = await self._versions.seal(
-                        secret, whole, origins=origins, reason=reason
+                        secret,
+                        whole,
+                        origins=origins,
+                        reason=reason,
+                        credential=_credential_of(secret, wanted, is_same=is_same),
                     )
         return PendingVersion(sealed, base)
 
@@ -160,23 +178,10 @@ class PendingVersions:
     ) -> tuple[Payload, Mapping[str, KeyOrigin], VersionReason]:
         rotated, renews = keys
         planned = self._sourcing.planned(resource, secret, view, has_failed=False, rotation=rotated)
-        async with planned as plan:
-            if plan is None:
-                return await self._unchanged(secret, keys)
+        async with planned as changed:
+            plan = changed or _unchanged(secret, rotated)
             payload = await self._sourcing.payload(plan, resource, secret)
             return payload, plan.origins, VersionReason.ROTATED if renews else plan.reason
-
-    async def _unchanged(
-        self, secret: Secret, keys: "_Keys"
-    ) -> tuple[Payload, Mapping[str, KeyOrigin], VersionReason]:
-        compared = newest_but(secret, keys.rotated.abandoned)
-        # Where none is Current yet, it is what a person put before the first rotation.
-        carried = secret.current or compared
-        if carried is None or compared is None:
-            raise InvalidSpecError("there is no version that could be rotated")
-        payload = await self._versions.open(secret, carried.number)
-        reason = VersionReason.ROTATED if keys.renews else VersionReason.SPEC_CHANGED
-        return payload, compared.origins, reason
 
     async def _older(
         self, secret: Secret, wanted: Wanted
@@ -195,14 +200,16 @@ class PendingVersions:
         origins = secret.newest.origins if secret.newest else older.origins
         return payload, origins, VersionReason.ROLLED_BACK
 
-    async def _turn(
+    async def _turn(  # noqa: PLR0913 - all that it depends on whose turn it is
         self,
         secret: Secret,
         payload: Payload,
         aim: Aim,
         rotation: RotationSpec,
-        base_digest: str,
+        state: RotationState | None,
         wanted: Wanted,
+        *,
+        is_same: bool,
     ) -> tuple[str, str | None]:
         """Tell the base user, and the user name to put into the payload if it is another one."""
         key = aim.roles.username
@@ -213,33 +220,14 @@ class PendingVersions:
             return named, None
         with await self._versions.open(secret, secret.stages.current) as current:
             username = text_of(current[key])
-            is_same = _is_same_credential(payload, current, aim)
         if wanted.cause.goes_back and not is_same:
             _require_rollback(named, username, rotation, wanted)
         if not takes_turns(rotation):
             return username, None
-        base = self.base_of(username, base_digest, aim)
+        base = self.identities.base_of(username, state, aim)
         if wanted.cause.goes_back or wanted.cause is Cause.CHANGE:
             return base, None
         return base, turn(username, base, aim.traits)
-
-    def base_of(self, username: str, base_digest: str, aim: Aim) -> str:
-        """Tell the base of two alternating users from either of them."""
-        base = username.removesuffix(aim.traits.clone_suffix)
-        is_clone = base != username and self.digest_of(base, aim) == base_digest
-        return base if is_clone else username
-
-    def digest_of(self, base_username: str, aim: Aim) -> str:
-        """Make the keyed digest of a user of a target; empty where there is no user name.
-
-        The target is told by the name of its rotator, as one that was deleted and made again
-        rotates the same users.
-        """
-        if not base_username or aim.settings is None:
-            return ""
-        ref = aim.settings.ref
-        parts = (ref.kind, aim.namespace, ref.name, base_username)
-        return self._fingerprint("rotated user", *(part.encode() for part in parts))
 
 
 class _Keys(NamedTuple):
@@ -250,21 +238,32 @@ class _Keys(NamedTuple):
 
 
 def _keys(aim: Aim, wanted: Wanted, journal: Journal) -> _Keys:
-    roles, renews = aim.roles, wanted.cause in (Cause.SCHEDULE, Cause.REQUEST)
+    roles, renews = aim.roles, wanted.cause.renews
     renewed = roles.rotated if renews and not aim.traits.issues else frozenset[str]()
     return _Keys(RotatedKeys(roles.held - renewed, renewed, journal.abandoned), renews)
+
+
+def _unchanged(secret: Secret, rotated: RotatedKeys) -> Plan:
+    """Plan a version in which nothing is made here: what is new in it comes from the target."""
+    compared = newest_but(secret, rotated.abandoned)
+    if compared is None:
+        raise InvalidSpecError("there is no version that could be rotated")
+    return Plan((), compared.origins, VersionReason.SPEC_CHANGED, compared.number)
 
 
 def _origins_of_current(secret: Secret) -> frozenset[str]:
     return frozenset(secret.current.origins) if secret.current is not None else frozenset()
 
 
-def _is_same_credential(one: Payload, other: Payload, aim: Aim) -> bool:
-    """Tell whether two versions differ only in what stands beside the credential."""
-    keys = [
-        aim.roles.keys[name] for name in (*aim.traits.rotated, USERNAME) if name in aim.roles.keys
-    ]
-    return all(key in one and key in other and one[key].matches(other[key]) for key in keys)
+def _username_in(payload: Payload, aim: Aim) -> str:
+    key = aim.roles.username
+    return text_of(payload[key]) if key is not None and key in payload else ""
+
+
+def _credential_of(secret: Secret, wanted: Wanted, *, is_same: bool) -> int | None:
+    """Tell which version had the credential first; None: it is the next version's own."""
+    number = secret.stages.current if is_same else wanted.back_to
+    return None if number is None else secret.credential(number)
 
 
 def _require_rollback(named: str, username: str, rotation: RotationSpec, wanted: Wanted) -> None:

@@ -2,34 +2,41 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
-from secrets import randbelow
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from keyturn.domain.errors import (
     InvalidSpecError,
     KeyturnError,
+    StoreUnavailableError,
     TargetUnavailableError,
 )
 from keyturn.domain.managed_secret import ManagedSecret
-from keyturn.domain.payload import Payload, SecretValue
-from keyturn.domain.rotation import Cause, Failure, Rotation, RotationSpec, Step
+from keyturn.domain.payload import SecretValue
+from keyturn.domain.rotation import (
+    NO_ROTATOR,
+    Cause,
+    Failure,
+    Rotation,
+    RotationSpec,
+    Step,
+)
 from keyturn.domain.rotation_event import Channel
 from keyturn.domain.rotation_machine import BACKWARD, FORWARD, RETIREMENT, Phase
 from keyturn.domain.secret import Secret
 from keyturn.observability import failpoints
-from keyturn.rotators.interface import Credential, Order
-from keyturn.services.backoff import doubled
+from keyturn.rotators.interface import Order
 from keyturn.services.clock import Clock
 from keyturn.services.rotation.aiming import Aim, Aiming
-from keyturn.services.rotation.deciding import token_of
+from keyturn.services.rotation.deciding import next_rotation, token_of
 from keyturn.services.rotation.gating import frozen_by, keeps_previous
 from keyturn.services.rotation.leadership import Leadership
-from keyturn.services.rotation.pending import PendingVersions, Wanted
-from keyturn.services.rotation.roles import USERNAME, text_of
+from keyturn.services.rotation.ordering import Errand, Ordering, new_errand
+from keyturn.services.rotation.pausing import pause_after
+from keyturn.services.rotation.pending import Intended, PendingVersion, PendingVersions, Wanted
+from keyturn.services.rotation.roles import USERNAME
 from keyturn.services.rotation.run import Ended, Records, Run, Task
 from keyturn.services.rotation.uninterrupted import uninterrupted
 from keyturn.services.targets import NativeView
@@ -38,15 +45,6 @@ from keyturn.store.interface import SecretStore
 from keyturn.store.journal import Beginning, Journal, RotationJournal, Telling
 
 logger = logging.getLogger(__name__)
-
-FIRST_RETRY, LAST_RETRY = 2.0, 900.0
-"""Seconds before the first and the longest pause between two tries of a rotation."""
-
-
-def pause_after(failures: int) -> timedelta:
-    """Tell how long to wait after so many failures: doubling, with jitter of a quarter."""
-    seconds = doubled(FIRST_RETRY, failures - 1, LAST_RETRY)
-    return timedelta(seconds=seconds * (0.75 + randbelow(1000) / 2000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +85,16 @@ class Performing:
     ) -> None:
         self._store = store
         self._journal = journal
-        self._versions = versions
         self._aiming = aiming
         self._pending = pending
+        self._ordering = Ordering(versions, pending.identities)
         self._leadership = leadership
         self._view_of = view_of
         self._channels = tuple(channels)
         self._told = told
         self._clock = clock
+        self._issued: dict[UUID, PendingVersion] = {}
+        """What targets made and the store did not take, by the errand: nobody makes it again."""
 
     async def perform(self, turn: Turn) -> None:
         """Take one turn; one that was decided on before something else happened is not taken.
@@ -110,7 +110,9 @@ class Performing:
             if journal.mark != turn.decided_on:
                 return
             if journal.open is None and turn.wanted is not None:
-                await uninterrupted(self._begin(turn, aim, journal))
+                if not await self._is_still_due(turn, journal):
+                    return
+                await self._begun(turn, aim, journal)
                 journal = await self._journal.journal(turn.secret_id)
             secret = await self._store.get(turn.secret_id)
             if journal.open is not None:
@@ -119,11 +121,19 @@ class Performing:
             elif turn.retires:
                 await self._retire(turn, aim, secret, journal)
 
+    async def _is_still_due(self, turn: Turn, journal: Journal) -> bool:
+        """Tell whether what waited for room may begin: meanwhile its window may have closed."""
+        if turn.wanted is None or turn.wanted.cause is not Cause.SCHEDULE:
+            return True
+        secret, now = await self._store.get(turn.secret_id), self._clock()
+        due = next_rotation(turn.spec, secret, journal, now)
+        return due is not None and due <= now
+
     async def begin(self, turn: Turn) -> None:
         """Only begin the rotation that is wanted. Raises: as `perform`."""
         async with self._aimed(turn) as aim:
             journal = await self._journal.journal(turn.secret_id)
-            await uninterrupted(self._begin(turn, aim, journal))
+            await self._begun(turn, aim, journal)
 
     @asynccontextmanager
     async def _aimed(self, turn: Turn) -> AsyncIterator[Aim]:
@@ -132,28 +142,30 @@ class Performing:
         async with self._aiming.aim(turn.resource, turn.spec, settings) as aim:
             yield aim
 
+    async def _begun(self, turn: Turn, aim: Aim, journal: Journal) -> None:
+        beginning = self._begin(turn, aim, journal)
+        # What the target has made must reach the store; what was made here is made anew.
+        await (uninterrupted(beginning) if aim.traits.issues else beginning)
+
     async def _begin(self, turn: Turn, aim: Aim, journal: Journal) -> None:
         secret = await self._store.get(turn.secret_id)
         wanted = turn.wanted or Wanted(Cause.REQUEST)
         frozen = frozen_by(wanted, secret)
-        returns = keeps_previous(wanted, secret)
-        if aim.traits.coexists and secret.stages.previous is not None and not returns:
-            # Else nobody would remember the credential that the target still takes.
-            await self._retire(turn, aim, secret, journal)
-            secret = await self._store.get(turn.secret_id)
-        made = await self._pending.make(
+        issues = aim.traits.issues and wanted.cause.renews
+        errand = Errand.issuing(secret) if issues else new_errand()
+        made = self._issued.pop(errand.id, None) or await self._pending.make(
             turn.resource,
             secret,
             self._view_of(turn.resource.namespace),
             aim=aim,
             journal=journal,
             wanted=wanted,
-            issue=partial(self._issue, turn, aim, secret, journal, wanted),
+            prepare=partial(self._prepare, turn, aim, journal, errand, wanted),
         )
-        digest = self._pending.digest_of(made.base_username, aim)
+        identity = self._pending.identities.identity(made.base_username, aim)
         beginning = Beginning(
             rotation=Rotation(
-                id=uuid4(),
+                id=errand.id,
                 secret_id=secret.id,
                 number=made.sealed.version.number,
                 step=Step.SET_PENDING,
@@ -164,28 +176,57 @@ class Performing:
             ),
             sealed=made.sealed,
             history_limit=turn.resource.spec.history_limit,
-            identity="" if aim.traits.coexists else digest,
-            base=digest,
+            identity="" if aim.traits.coexists else identity.base,
+            base=identity.base,
+            rotator=identity.rotator,
+            base_user=identity.base_user,
             channels=self._channels,
             # Not that of a person: else the resource's own, handled before it, would be a new one.
             handled_token=wanted.token if wanted.token == token_of(turn.resource) else "",
             frozen=frozen,
         )
         failpoints.reach("before.createPending")
-        await self._journal.begin(self._leadership.epoch, beginning)
+        try:
+            await self._journal.begin(self._leadership.epoch, beginning)
+        except StoreUnavailableError:
+            if issues:
+                self._issued[errand.id] = made
+            raise
         failpoints.reach("after.createPending")
         # What follows may take minutes, and that it began is news now.
         self._told()
         logger.info("rotation of %s began (%s)", secret.name, wanted.cause)
 
-    async def _issue(
-        self, turn: Turn, aim: Aim, secret: Secret, journal: Journal, wanted: Wanted
+    async def _prepare(
+        self,
+        turn: Turn,
+        aim: Aim,
+        journal: Journal,
+        errand: Errand,
+        wanted: Wanted,
+        intended: Intended,
     ) -> Mapping[str, SecretValue]:
-        """Let the target make the new values, where it is one that does."""
-        if not aim.traits.issues or wanted.cause not in (Cause.SCHEDULE, Cause.REQUEST):
-            return {}
+        """Make room for the next version in the target, and let that make the new values."""
+        secret = await self._store.get(turn.secret_id)
+        if not keeps_previous(wanted, secret) and await self._ordering.would_forget(
+            aim, secret, intended
+        ):
+            # Else nobody would remember the credential that the target still takes.
+            try:
+                await self._retire(turn, aim, secret, journal)
+            except FormerTargetError as error:
+                # It is told from now on that it stays there.
+                logger.warning("a rotation of %s begins all the same: %s", secret.name, error)
+            secret = await self._store.get(turn.secret_id)
+        if aim.traits.issues and wanted.cause.renews:
+            return await self._issue(turn, aim, secret, journal, errand)
+        return {}
+
+    async def _issue(
+        self, turn: Turn, aim: Aim, secret: Secret, journal: Journal, errand: Errand
+    ) -> Mapping[str, SecretValue]:
         await self._journal.check_epoch(self._leadership.epoch)
-        async with self._order(turn, aim, secret, journal.state_base, None) as order:
+        async with self._order(turn, aim, secret, journal, errand) as order:
             if order.current is None:
                 raise InvalidSpecError("there is no version from which the target could issue one")
             async with aim.rotator.session(aim.target, order) as session:
@@ -207,7 +248,8 @@ class Performing:
             drop=lambda: self._journal.drop(self._leadership.epoch, rotation.id, self._telling()),
             retired=_nothing,
         )
-        async with self._order(turn, aim, secret, journal.state_base, rotation) as order:
+        errand = Errand.of(rotation)
+        async with self._order(turn, aim, secret, journal, errand) as order:
             if self._is_of_another_target(order, journal, aim):
                 raise InvalidSpecError(
                     f"the rotation to version {rotation.number} began with another rotator or "
@@ -215,19 +257,19 @@ class Performing:
                 )
             ended = await self._run(aim, order, records, start)
         if ended.is_refused and await self._is_outdated(turn, secret, rotation):
-            await self._begin_anew(rotation)
+            # The next one follows.
+            await self._end_refused(rotation, "its values were changed")
+        elif ended.is_refused and ended.failure and rotation.cause is Cause.ROLLBACK:
+            # The same values come no closer by being tried again, and whoever asked waits.
+            why = f"{ended.failure.message} ({ended.failure.code})"
+            await self._end_refused(rotation, f"the target does not take it: {why}")
         elif ended.failure is not None:
             await self._record_failure(turn, rotation, ended.failure)
         elif ended.phase is Phase.DROPPED:
             logger.warning("rotation of %s was given up: %s", secret.name, rotation.give_up)
 
     def _is_of_another_target(self, order: Order, journal: Journal, aim: Aim) -> bool:
-        """Tell whether the rotator or the user that is named now is another one than before.
-
-        An admin credential must not change the user of whoever only names it, nor a second target
-        be half of a rotation.
-        """
-        return self._pending.digest_of(order.base_username, aim) != journal.state_base
+        return self._pending.identities.is_another(order.base_username, journal.state, aim)
 
     async def _is_outdated(self, turn: Turn, secret: Secret, rotation: Rotation) -> bool:
         """Tell whether a first credential that is refused is another one by now."""
@@ -236,13 +278,11 @@ class Performing:
         view = self._view_of(turn.resource.namespace)
         return await self._pending.is_outdated(turn.resource, secret, view, rotation.number)
 
-    async def _begin_anew(self, rotation: Rotation) -> None:
-        """End a first rotation whose credential was mended meanwhile; the next one follows.
-
-        Its target has just refused it and was not changed, so that nothing is to be undone.
-        """
+    async def _end_refused(self, rotation: Rotation, why: str) -> None:
+        """End a rotation that its target has just refused: nothing is to be undone."""
         epoch = self._leadership.epoch
-        await self._journal.give_up(epoch, rotation.id, "its values were changed")
+        logger.warning("rotation to version %d was given up: %s", rotation.number, why)
+        await self._journal.give_up(epoch, rotation.id, why)
         await self._journal.drop(epoch, rotation.id, self._telling())
 
     async def _record_failure(self, turn: Turn, rotation: Rotation, failure: Failure) -> None:
@@ -276,13 +316,11 @@ class Performing:
             drop=_nothing,
             retired=lambda: self._journal.record_retired(self._leadership.epoch, secret.id, number),
         )
-        async with self._order(turn, aim, secret, journal.state_base, None) as order:
+        errand = Errand.retiring(secret, number)
+        async with self._order(turn, aim, secret, journal, errand) as order:
             if order.previous is None or self._is_of_another_target(order, journal, aim):
-                logger.warning(
-                    "version %d of %s stays in the target that it was rotated in before",
-                    number,
-                    secret.name,
-                )
+                if journal.state is None or journal.state.rotator != NO_ROTATOR:
+                    raise FormerTargetError(number)
                 await records.retired()
                 return
             ended = await self._run(aim, order, records, RETIREMENT)
@@ -301,6 +339,7 @@ class Performing:
                 may_set=aim.may_set(order.base_username),
                 coexists=aim.traits.coexists,
                 names=aim.traits.rotated | {USERNAME},
+                call_seconds=aim.traits.call_seconds,
             )
         )
         ended = await run.go(start)
@@ -308,57 +347,10 @@ class Performing:
             raise run.lost
         return ended
 
-    @asynccontextmanager
-    async def _order(
-        self,
-        turn: Turn,
-        aim: Aim,
-        secret: Secret,
-        base_digest: str,
-        rotation: Rotation | None,
-    ) -> AsyncIterator[Order]:
-        """Open the credentials that a run may need; they are zeroed when the `with` ends."""
-        stages = secret.stages
-        numbers = (rotation.number if rotation else None, stages.current, stages.previous)
-        payloads: list[Payload] = []
-        try:
-            credentials: list[Credential | None] = []
-            for number in numbers:
-                if number is None:
-                    credentials.append(None)
-                    continue
-                payloads.append(await self._versions.open(secret, number))
-                credentials.append(aim.roles.credential(number, payloads[-1]))
-            pending, current, previous = credentials
-            base = self._base(pending or current, base_digest, aim)
-            if self._base(previous, base_digest, aim) != base:
-                # Of another user, it proves nothing, and is not to be touched.
-                previous = None
-            if current is not None and self._base(current, base_digest, aim) != base:
-                raise InvalidSpecError(
-                    "the pending version is of another user than the current one: put "
-                    "spec.rotation back as it was until the rotation is over"
-                )
-            yield Order(
-                secret_id=secret.id,
-                rotation_id=rotation.id if rotation else uuid4(),
-                strategy=aim.strategy(turn.spec.strategy, pending, current),
-                base_username=base,
-                pending=pending,
-                current=current,
-                previous=previous,
-            )
-        finally:
-            for payload in payloads:
-                payload.zero()
-
-    def _base(self, credential: Credential | None, base_digest: str, aim: Aim) -> str:
-        if credential is None or aim.roles.username is None:
-            return ""
-        value = credential.values.get(USERNAME)
-        if value is None:
-            return ""
-        return self._pending.base_of(text_of(value), base_digest, aim)
+    def _order(
+        self, turn: Turn, aim: Aim, secret: Secret, journal: Journal, errand: Errand
+    ) -> AbstractAsyncContextManager[Order]:
+        return self._ordering.order(turn.spec.strategy, aim, secret, journal.state, errand)
 
     def _telling(self) -> Telling:
         return Telling(self._clock(), self._channels)
@@ -372,6 +364,17 @@ class RetirementFailedError(TargetUnavailableError):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+
+class FormerTargetError(RetirementFailedError):
+    """The previous credential is not to be ended in the target that is named now."""
+
+    def __init__(self, number: int) -> None:
+        told = (
+            f"version {number} was rotated with another rotator or user: name that one in "
+            "spec.rotation until it is retired; or rotate, and end it there yourself"
+        )
+        super().__init__(Failure(Step.RETIRE, InvalidSpecError.code, told))
 
 
 def failure_of(error: KeyturnError, step: Step) -> Failure:

@@ -10,7 +10,7 @@ from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.rotation import Cause, Failure, Frozen, Outcome, Rotation
 from keyturn.domain.secret import SecretName
 from keyturn.services.clock import timestamp
-from keyturn.services.rotation.rotations import Look
+from keyturn.services.rotation.look import Look
 
 CONDITION = "Rotated"
 ROTATED = "SecretRotated"
@@ -23,11 +23,13 @@ BLOCKED = RetireBlockedByConsumersError.code
 class RotationReport:
     """The fields of the status, and what the condition Rotated says: status, reason, message.
 
-    No condition means that the one which stands there still holds.
+    No condition means that the one which stands there still holds. `is_hindered` tells that it says
+    what the journal does not hold, and so no event of a rotation tells.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     condition: tuple[str, str, str] | None = None
+    is_hindered: bool = False
 
 
 def rotation_report(resource: ManagedSecret, look: Look) -> RotationReport | None:
@@ -49,7 +51,7 @@ def rotation_report(resource: ManagedSecret, look: Look) -> RotationReport | Non
         fields["rotation"] = _under_way(look.journal.open)
     if over:
         fields["rotations"] = [_over(rotation) for rotation in over]
-    return RotationReport(fields, _condition(look, resource.name))
+    return RotationReport(fields, _condition(look, resource.name), look.trouble is not None)
 
 
 def _under_way(rotation: Rotation) -> dict[str, Any]:
@@ -114,11 +116,21 @@ def _stopped(look: Look, newest: Rotation, name: SecretName) -> tuple[str, str, 
 
 
 def _succeeded(look: Look, newest: Rotation) -> tuple[str, str, str]:
-    told = f"Version {newest.number} is the result of the last rotation."
+    told = f"Version {newest.number} is the result of the last rotation.{_left_behind(look)}"
     if look.waiting is None or look.waiting.sight.is_brief:
         return ("True", ROTATED, told)
     stays = f"Version {look.secret.stages.previous} stays valid: {look.waiting.sight.why}."
     return ("True", BLOCKED, f"{told} {stays}")
+
+
+def _left_behind(look: Look) -> str:
+    left = look.journal.state.left_behind if look.journal.state is not None else None
+    if left is None:
+        return ""
+    return (
+        f" Up to version {left} another rotator was named: if its target is another one, end there "
+        "yourself what it still accepts."
+    )
 
 
 def _gone_back(frozen: Frozen, newest: Rotation) -> str:

@@ -33,6 +33,11 @@ class Roles:
         return self.held - self.rotated if self.is_issued else self.held
 
     @property
+    def credential_keys(self) -> frozenset[str]:
+        """The keys by which two versions are told to have one credential."""
+        return self.rotated if self.username is None else self.rotated | {self.username}
+
+    @property
     def username(self) -> str | None:
         """The key that holds the user name."""
         return self.keys.get(USERNAME)
@@ -46,10 +51,7 @@ class Roles:
 
 def regenerated(spec: ManagedSecretSpec) -> Roles:
     """Name what the strategy Regenerate makes anew: all that is generated."""
-    generated = {
-        key for entry in spec.data if isinstance(entry.source, Generate) for key in entry.fills
-    }
-    return Roles(rotated=frozenset(generated))
+    return Roles(rotated=spec.generated_keys)
 
 
 def roles_of(resource: ManagedSecret, rotation: RotationSpec, traits: Traits) -> Roles:

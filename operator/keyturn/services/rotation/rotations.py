@@ -1,11 +1,10 @@
 """The rotations of all secrets: what the reconciler and people ask, and when each is looked at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from keyturn.domain.consumers import WorkloadRef
 from keyturn.domain.errors import (
     ConflictError,
     InvalidSpecError,
@@ -16,8 +15,8 @@ from keyturn.domain.errors import (
     UnavailableError,
 )
 from keyturn.domain.managed_secret import ManagedSecret
-from keyturn.domain.rotation import Cause, Failure, Rotation, RotationSpec, Step
-from keyturn.domain.schedule import settled_anchor
+from keyturn.domain.rotation import Cause, Rotation, RotationSpec, Step
+from keyturn.domain.schedule import settled
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.observability import failpoints
 from keyturn.services.calendar import Calendar
@@ -36,35 +35,17 @@ from keyturn.services.rotation.gating import (
 )
 from keyturn.services.rotation.leadership import Leadership
 from keyturn.services.rotation.leaving import Leaving
+from keyturn.services.rotation.look import Look, unless_current
 from keyturn.services.rotation.matching import FollowTarget, Known, Matching
+from keyturn.services.rotation.pausing import LAST_RETRY, is_over
 from keyturn.services.rotation.pending import PendingVersions, Wanted
-from keyturn.services.rotation.performing import LAST_RETRY, Performing, Turn, failure_of
+from keyturn.services.rotation.performing import Performing, Turn, failure_of
 from keyturn.services.rotation.pool import RotationPool
+from keyturn.services.rotation.showing import left_behind_by, needs_secrets, require_shown
 from keyturn.services.rotation.turns import Turns, step_of, turn_of
 from keyturn.services.sourcing import Sourcing
 from keyturn.services.targets import NativeView
 from keyturn.store.journal import Journal, RotationJournal, Telling
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What a look at a secret's rotation found.
-
-    `error` keeps the secret from being ready; `trouble` keeps a rotation from beginning, or the
-    previous credential from being retired. `next_time` is when the schedule says. `is_acting`
-    tells that something is to be done, and how it goes is not known yet. `waiting` is there while
-    the previous credential has to stay valid for consumers; `unwell` are those of them that did not
-    become healthy with the current version.
-    """
-
-    secret: Secret
-    journal: Journal = field(default_factory=lambda: Journal(None))
-    error: KeyturnError | None = None
-    trouble: Failure | None = None
-    next_time: datetime | None = None
-    is_acting: bool = False
-    waiting: Waiting | None = None
-    unwell: tuple[WorkloadRef, ...] = ()
 
 
 class Rotations:
@@ -140,7 +121,7 @@ class Rotations:
             # This process ends; of the secret nothing is to be told.
             self._leadership.lose()
             journal = await self._journal.journal(secret.id)
-            return Look(secret, journal, _unless_current(secret, journal, None), is_acting=True)
+            return Look(secret, journal, unless_current(secret, journal, None), is_acting=True)
         except (UnavailableError, RaceError):
             raise
         except KeyturnError as error:
@@ -155,6 +136,7 @@ class Rotations:
         secret: Secret,
         error: KeyturnError,
     ) -> Look:
+        self._turns.take_back(resource.name)
         # Most of it is news to come: a resource that is mended. A right that is given is none.
         now = self._clock()
         self._wake(resource.name, now + timedelta(seconds=LAST_RETRY))
@@ -175,12 +157,12 @@ class Rotations:
             self.forget(name)
         if self._turns.is_at_work(name):
             # Its end is looked at again.
-            return Look(secret, error=_unless_current(secret, Journal(None), None))
+            return Look(secret, error=unless_current(secret, Journal(None), None))
         left = await self._leaving.leave(secret, self._telling())
         if left.journal.open is not None:
             if left.failure is None:
                 self._turns.withhold(name)
-            error = _unless_current(secret, left.journal, None)
+            error = unless_current(secret, left.journal, None)
             return Look(secret, left.journal, error, left.failure)
         added, problem = await self._sourcing.next(
             resource, left.secret, view, has_failed=has_failed
@@ -197,13 +179,13 @@ class Rotations:
         *,
         has_failed: bool,
     ) -> Look:
-        journal = await self._anchored(secret)
+        journal = await self._anchored(secret, rotation)
         token = token_of(resource)
         if token != known.token:
             # Whoever asks does not want to wait for the end of a back-off.
             known.token, known.is_urgent = token, True
         roles = await self._matching.match(resource, rotation, known)
-        error, wants_change = None, False
+        error, wants_change, begins = None, False, None
         if journal.open is None and rotation.rotator is None:
             was_new = secret.newest is None
             secret, error = await self._sourcing.next(resource, secret, view, has_failed=has_failed)
@@ -230,31 +212,35 @@ class Rotations:
         if error is None:
             turn = turn_of(resource, secret, journal, decision, sight)
             is_open = journal.open is not None
-            self._act_on(turn, decision, known, urgent=urgent, is_open=is_open)
+            begins = self._act_on(turn, decision, known, urgent=urgent, is_open=is_open)
         trouble = known.trouble.failure if known.trouble else None
-        error = error or _unless_current(secret, journal, trouble)
+        error = error or unless_current(secret, journal, trouble)
         next_time = next_rotation(rotation, secret, journal, now)
         held = is_held(rotation, secret, journal, sight, now)
         waiting = Waiting(sight, decision.held_back) if held else None
         known.waiting = sight.why if held else ""
         acts, unwell = decision.acts, sight.unwell
-        return Look(secret, journal, error, trouble, next_time, acts, waiting, unwell)
+        found = Look(secret, journal, error, trouble, next_time, acts, waiting, unwell)
+        return replace(found, begins=begins, wants_change=wants_change)
 
     async def _sight(self, resource: ManagedSecret, secret: Secret, journal: Journal) -> Sight:
         """Look at the consumers; without a gate only the time ends an overlap."""
         return UNSEEN if self._gate is None else await self._gate.look(resource, secret, journal)
 
-    async def _anchored(self, secret: Secret) -> Journal:
+    async def _anchored(self, secret: Secret, rotation: RotationSpec) -> Journal:
         journal, now = await self._journal.journal(secret.id), self._clock()
-        state = journal.state
-        # A clock that was far ahead left an anchor that nothing would come due after.
-        is_wrong = state is not None and settled_anchor(state.anchor, now) != state.anchor
-        if state is not None and not is_wrong:
+        stood = journal.state
+        times = None if stood is None else settled(stood, rotation.overlap, now)
+        if stood is not None and times == (stood.anchor, stood.retire_at):
             return journal
         if not self._leadership.is_leading():
             self._turns.withhold(secret.name)
             return journal
-        state = await self._journal.anchor(self._leadership.epoch, secret.id, now, again=is_wrong)
+        epoch = self._leadership.epoch
+        if times is None:
+            state = await self._journal.anchor(epoch, secret.id, now)
+        else:
+            state = await self._journal.settle(epoch, secret.id, *times)
         return replace(journal, state=state)
 
     async def _handled(self, secret: Secret, journal: Journal, token: str) -> Journal:
@@ -266,9 +252,12 @@ class Rotations:
 
     def _act_on(
         self, turn: Turn, decision: Decision, known: Known, *, urgent: bool, is_open: bool
-    ) -> None:
+    ) -> Turn | None:
+        """Let what was decided be done; return it if the native Secrets are to be right first."""
         name, trouble, wake = turn.resource.name, known.trouble, decision.wake
+        begins = None
         if not decision.acts:
+            self._turns.take_back(name)
             if not is_open:
                 # What kept it from being begun is of the past: it is not wanted any more.
                 known.trouble = None
@@ -278,15 +267,38 @@ class Rotations:
         elif not self._leadership.is_leading():
             known.is_urgent |= urgent
             self._turns.withhold(name)
-        elif trouble is not None and trouble.retry_at > self._clock() and not urgent:
+        elif trouble is not None and not (urgent or is_over(trouble.retry_at, self._clock())):
             wake = trouble.retry_at
+        elif needs_secrets(turn.spec, turn.wanted):
+            begins = turn
         else:
             self._turns.assign(turn, known)
         self._wake(name, wake)
+        return begins
 
     def _wake(self, name: SecretName, when: datetime | None) -> None:
         # Of what waits so long nothing but the name is kept in memory.
         self._calendar.set(name, when, partial(self._changed, name))
+
+    def shown(self, look: Look, left_behind: KeyturnError | None) -> Look:
+        """Let begin what waited for the native Secrets; `left_behind` keeps one as it stands."""
+        name = look.secret.name
+        known = self._known.get(name)
+        if known is None:
+            return look
+        known.is_shown = True
+        known.left_behind = None if left_behind is None else left_behind_by(left_behind)
+        if look.begins is None:
+            return look
+        if left_behind is None:
+            self._turns.assign(look.begins, known)
+        elif look.wants_change:
+            # It may be what the native Secret lacks.
+            self._turns.assign(replace(look.begins, wanted=Wanted(Cause.CHANGE)), known)
+        else:
+            self._turns.take_back(name)
+            return replace(look, trouble=known.left_behind, is_acting=False)
+        return look
 
     async def projected(self, look: Look, rotation: RotationSpec) -> Look:
         """End the rotation whose version is Current in every target now."""
@@ -325,6 +337,7 @@ class Rotations:
             ConflictError: a rotation is open already.
             RotationPendingError: there is no first credential yet that could be replaced.
             RetireBlockedByConsumersError: consumers hold the credential that would end.
+            SecretLeftBehindError: a native Secret would keep it.
             KeyturnError: it cannot begin; the message says why.
         """
         rotation = resource.spec.rotation
@@ -343,6 +356,8 @@ class Rotations:
             raise RotationPendingError(
                 f"the first version of {resource.name} is not set in its target yet"
             )
+        if not force and needs_secrets(rotation, wanted):
+            require_shown(resource, secret, known)
         if not await self._turns.begin(Turn(resource, secret.id, wanted), known):
             raise is_under_way(resource.name)
         return (await self._journal.journal(secret.id)).rotations[0]
@@ -381,16 +396,3 @@ class Rotations:
             return frozenset()
         known = self._known.setdefault(resource.name, Known())
         return (await self._matching.match(resource, rotation, known)).refused_to_people
-
-
-def _unless_current(
-    secret: Secret, journal: Journal, trouble: Failure | None
-) -> RotationPendingError | None:
-    """Say what keeps the first version from being there; nothing once one is Current."""
-    if secret.stages.current is not None:
-        return None
-    failure = journal.open.failure if journal.open is not None else None
-    failure = failure or trouble
-    if failure is None:
-        return RotationPendingError("the first version is being set in its target")
-    return RotationPendingError(f"{failure.step} failed: {failure.message}")

@@ -28,6 +28,9 @@ UNEXPECTED = "Unexpected"
 ACT_TIMEOUTS = 6
 """An act takes at most so many times the target's own deadline: it connects and asks some times."""
 
+ACT_CALLS = 3
+"""An act calls the session at most so often: it proves the user by two logins, and sets it."""
+
 REFUSALS: Mapping[Phase, tuple[str, str]] = {
     Phase.PROVE: (
         "CurrentRefused",
@@ -64,8 +67,8 @@ class Records(NamedTuple):
 class Task:
     """What a run is about; `may_set` says that the user may be set without a proof.
 
-    `coexists` is the rotator's trait. Two versions whose values of these `names` are the same are
-    one credential to the target.
+    `coexists` and `call_seconds` are the rotator's traits. Two versions whose values of these
+    `names` are the same are one credential to the target.
     """
 
     rotator: Rotator
@@ -75,6 +78,7 @@ class Task:
     may_set: bool
     coexists: bool
     names: frozenset[str]
+    call_seconds: float = 0.0
 
 
 class Ended(NamedTuple):
@@ -98,7 +102,7 @@ class Run:
         self._stack = AsyncExitStack()
         self._session: Session | None = None
         self._failure: Failure | None = None
-        self._deadline = task.target.timeout * ACT_TIMEOUTS
+        self._deadline = task.target.timeout * ACT_TIMEOUTS + task.call_seconds * ACT_CALLS
         self.lost: LeadershipLostError | StageMovedError | None = None
         """Why the run was superseded: by another operator, or because the rotation was ended."""
 

@@ -15,11 +15,12 @@ from keyturn.domain.secret import Secret, SecretName
 from keyturn.observability.failures import describe
 from keyturn.services.clock import Clock
 from keyturn.services.rotation.deciding import Decision, token_of
-from keyturn.services.rotation.gating import Sight
+from keyturn.services.rotation.gating import Sight, version_before
 from keyturn.services.rotation.leadership import Leadership
 from keyturn.services.rotation.matching import Known, Trouble
+from keyturn.services.rotation.pausing import pause_after
 from keyturn.services.rotation.pending import Wanted
-from keyturn.services.rotation.performing import Performing, Turn, failure_of, pause_after
+from keyturn.services.rotation.performing import Performing, Turn, failure_of
 from keyturn.services.rotation.pool import Assignment, RotationPool
 from keyturn.services.rotation.run import UNEXPECTED
 from keyturn.store.journal import Journal
@@ -94,6 +95,10 @@ class Turns:
         known.trouble = None
         return True
 
+    def take_back(self, name: SecretName) -> None:
+        """Forget what waits for room, unless somebody awaits it: it is not wanted any more."""
+        self._pool.drop(name)
+
     def withhold(self, name: SecretName) -> None:
         """Remember a secret that could not be acted on, as this operator does not lead."""
         self._withheld.add(name)
@@ -107,7 +112,7 @@ class Turns:
     def forget(self, name: SecretName) -> None:
         """Forget what waits of a secret."""
         self._withheld.discard(name)
-        self._pool.drop(name)
+        self.take_back(name)
 
     async def _take(self, turn: Turn, known: Known) -> None:
         name = turn.resource.name
@@ -142,7 +147,7 @@ def turn_of(
     resource: ManagedSecret, secret: Secret, journal: Journal, decision: Decision, sight: Sight
 ) -> Turn:
     """Describe what was decided as a turn to be taken."""
-    wanted = _wanted(resource, secret, decision, sight)
+    wanted = _wanted(resource, secret, journal, decision, sight)
     return Turn(resource, secret.id, wanted, decision.retires, journal.mark, step=step_of(journal))
 
 
@@ -152,7 +157,7 @@ def step_of(journal: Journal) -> Step:
 
 
 def _wanted(
-    resource: ManagedSecret, secret: Secret, decision: Decision, sight: Sight
+    resource: ManagedSecret, secret: Secret, journal: Journal, decision: Decision, sight: Sight
 ) -> Wanted | None:
     match decision.cause:
         case None:
@@ -164,7 +169,7 @@ def _wanted(
             return Wanted(Cause.INITIAL, token=token_of(resource))
         case Cause.HEALTH:
             # Who asked before it failed did not ask for what follows.
-            token, back_to = token_of(resource), secret.stages.previous
+            token, back_to = token_of(resource), version_before(secret, journal)
             return Wanted(Cause.HEALTH, sight.failed, token, back_to)
         case cause:
             return Wanted(cause)

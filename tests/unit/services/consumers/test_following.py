@@ -8,13 +8,14 @@ from uuid import UUID
 import pytest
 
 from keyturn.domain.consumers import Inventory, Spell, Via, Workload, WorkloadRef
+from keyturn.domain.errors import ClusterUnavailableError
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.restart_marks import annotation_key
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.stage import Stage, Stages
 from keyturn.kube.resources import parse
 from keyturn.services.consumers.acting import NOTHING, Acted
-from keyturn.services.consumers.following import FollowedConsumers
+from keyturn.services.consumers.following import UNKNOWN, FollowedConsumers
 from keyturn.services.consumers.interest import Interest
 from keyturn.services.consumers.inventory import View
 
@@ -44,10 +45,13 @@ RESOURCE = parse(
 class Around:
     """Consumers as they are found, and nothing that is done about them."""
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, error: Exception | None = None) -> None:
         self._workload = workload
+        self._error = error
 
     async def look(self, *_: object, **__: object) -> View:
+        if self._error is not None:
+            raise self._error
         spells = (Spell("db", 1, NOW), Spell("db", 2, NOW))
         return View(frozenset({"db"}), spells, Inventory("shop", (), (self._workload,)))
 
@@ -81,3 +85,19 @@ async def test_who_did_not_become_healthy_is_told(
     workload: Workload, unwell: tuple[WorkloadRef, ...], expected: str
 ) -> None:
     assert await reason(workload, unwell) == expected
+
+
+async def test_an_apiserver_that_does_not_answer_leaves_them_unknown_for_a_minute() -> None:
+    """The rest of the status is written all the same: a list of pods is the heaviest request."""
+    error = ClusterUnavailableError("the apiserver answers 429 (TooManyRequests)")
+    around, later = cast("Any", Around(ILL, error)), list[tuple[float, SecretName]]()
+    followed = FollowedConsumers(
+        around, Interest(), lambda seconds, name: later.append((seconds, name)), around
+    )
+
+    report = await followed.report(RESOURCE, SECRET)
+
+    assert report is not None
+    assert report.fields is None
+    assert report.condition == ("Unknown", "ConsumersUnknown", error.message)
+    assert later == [(UNKNOWN, RESOURCE.name)]

@@ -1,4 +1,5 @@
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,15 @@ from vaults import opened
 async def vault(tmp_path: Path) -> AsyncIterator[Vault]:
     async with opened(tmp_path) as vault:
         yield vault
+
+
+@pytest.fixture
+async def passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let time pass for the event loop, by seconds, without a wait."""
+    loop, ahead = asyncio.get_running_loop(), [0.0]
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + sum(ahead))
+    return ahead.append
 
 
 @pytest.fixture

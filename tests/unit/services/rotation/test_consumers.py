@@ -11,9 +11,9 @@ from keyturn.bootstrap.vault import Vault
 from keyturn.domain.errors import ClusterUnavailableError, RetireBlockedByConsumersError
 from keyturn.domain.rotation import Cause
 from keyturn.services.consumers.gates import PAUSE, SETTLED
+from keyturn.services.rotation.look import Look
 from keyturn.services.rotation.pending import Wanted
 from keyturn.services.rotation.reporting import rotation_report
-from keyturn.services.rotation.rotations import Look
 from rotation_office import NAME, Operator, World, fleet_of, started_with_pods, world_of
 
 MOVED = {"until": "ConsumersMoved", "max": "1d"}

@@ -10,6 +10,7 @@ from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.rotation import Cause, Frozen, Outcome, Rotation, RotationState, Step
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.stage import Stage, Stages
+from keyturn.domain.version import Version, VersionReason
 from keyturn.kube.resources import parse
 from keyturn.services.rotation.deciding import MAX_TOKEN, Decision, decide, next_rotation, token_of
 from keyturn.services.rotation.gating import UNSEEN, Sight
@@ -17,6 +18,7 @@ from keyturn.store.journal import Journal
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
+SOON_AGAIN = timedelta(minutes=15)
 ID = UUID("6f1e6b0a-5a63-4a9b-8a43-2f1b8f2b6c11")
 ROTATOR: dict[str, Any] = {
     "rotatorRef": {"kind": "Rotator", "name": "db"},
@@ -44,7 +46,11 @@ def resource(token: str = "", **rotation: Any) -> ManagedSecret:
 
 def secret(**stages: int) -> Secret:
     held = {Stage[name.upper()]: number for name, number in stages.items()}
-    return Secret(ID, "u", SecretName("shop", "db"), "u", NOW, Stages(held))
+    made = [
+        Version(number, ID, NOW, VersionReason.ROTATED, "key") for number in sorted(held.values())
+    ]
+    name = SecretName("shop", "db")
+    return Secret(ID, "u", name, "u", NOW, Stages(held), versions=made)
 
 
 def rotation(step: Step = Step.SET_PENDING, **fields: Any) -> Rotation:
@@ -106,9 +112,10 @@ LONG_OVER = rotation(outcome=Outcome.SUCCEEDED, ended_at=NOW - 3 * DAY)
         (
             resource(),
             IS_CURRENT,
-            journal(rotation(retry_at=NOW + DAY)),
-            Decision(wake=NOW + DAY),
+            journal(rotation(retry_at=NOW + SOON_AGAIN)),
+            Decision(wake=NOW + SOON_AGAIN),
         ),
+        (resource(), IS_CURRENT, journal(rotation(retry_at=NOW + DAY)), Decision(resumes=True)),
         (resource(), IS_CURRENT, journal(rotation(retry_at=NOW)), Decision(resumes=True)),
         (resource(**ROTATOR), secret(), journal(rotation()), Decision(resumes=True)),
         (resource(), TWO, journal(rotation(), retire_at=NOW), Decision(resumes=True)),
@@ -188,7 +195,7 @@ def test_a_schedule_that_waits_for_consumers_says_when_it_is_due() -> None:
 
 
 def test_news_end_a_back_off() -> None:
-    known = journal(rotation(retry_at=NOW + DAY))
+    known = journal(rotation(retry_at=NOW + SOON_AGAIN))
 
     assert decided(resource(), IS_CURRENT, known, urgent=True) == Decision(resumes=True)
 

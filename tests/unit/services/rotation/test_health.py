@@ -11,11 +11,12 @@ from keyturn.bootstrap.vault import Vault
 from keyturn.domain.errors import RaceError, TargetRefusedError
 from keyturn.domain.rotation import Cause, Frozen, Outcome
 from keyturn.domain.rotation_event import Channel, EventKind
+from keyturn.services.consumers.gates import PAUSE
 from keyturn.services.rotation.gating import frozen_by
+from keyturn.services.rotation.look import Look
 from keyturn.services.rotation.pending import Wanted
 from keyturn.services.rotation.reporting import rotation_report
-from keyturn.services.rotation.rotations import Look
-from rotation_office import Operator, World, failing, fleet_of, started_with_pods, world_of
+from rotation_office import NAME, Operator, World, failing, fleet_of, started_with_pods, world_of
 
 ROLLBACK = {"action": "Restart", "onFailure": "Rollback"}
 DEADLINE = 10
@@ -195,6 +196,77 @@ async def test_a_workload_that_bears_it_stays(operator: Operator) -> None:
     await operator.later(minutes=1)
 
     assert await causes(operator) == ["Initial", "Request"]
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+async def test_a_pod_that_is_away_when_it_is_judged_is_not_the_versions_fault(
+    vault: Vault, kind: str
+) -> None:
+    """A drain, a scale-up, a probe that fails once: it was well since its restart."""
+    world = a_world()
+    operator = await started_with_pods(vault, world)
+    fleet = fleet_of(operator)
+    fleet.deploy("db", world.now - timedelta(hours=1), kind=kind)
+    await rotated(operator)
+    fleet.restart("db", world.now)
+    await operator.later(seconds=5)
+    fleet.change("db", is_rolled_out=False)
+    fleet.change_pod("db-2", ready=False)
+
+    look = await operator.later(minutes=DEADLINE)
+
+    assert look.journal.frozen is None
+    assert await causes(operator) == ["Initial", "Request"]
+    await operator.stop()
+
+
+async def test_it_is_looked_often_until_all_got_well(operator: Operator) -> None:
+    """Nothing else tells of that: the watch is one of pods, not of workloads."""
+    world, fleet = operator.world, fleet_of(operator)
+    await rotated(operator)
+    fleet.restart("web", world.now)
+    fleet.change("web", is_rolled_out=False)
+    restarted_at = world.now
+    await operator.settle()
+    assert operator.calendar.due[NAME] == world.now + PAUSE
+
+    fleet.change("web", is_rolled_out=True)
+    await operator.later(seconds=30)
+
+    assert operator.calendar.due[NAME] == restarted_at + timedelta(minutes=DEADLINE)
+
+
+async def test_nor_is_what_somebody_else_deployed_meanwhile(operator: Operator) -> None:
+    world, fleet = operator.world, fleet_of(operator)
+    await rotated(operator)
+    fleet.restart("web", world.now)
+    await operator.settle()
+    await operator.later(minutes=DEADLINE / 2)
+
+    fleet.change("web", template="of another image", is_rolled_out=False)
+    fleet.start("web-9", "web", world.now)
+    fleet.change_pod("web-9", ready=False, is_failing=True)
+    await operator.later(minutes=DEADLINE)
+    fleet.change("web", has_failed=True)
+    look = await operator.later(minutes=DEADLINE)
+
+    assert look.journal.frozen is None
+    assert [str(ref) for ref in look.unwell] == ["Deployment/web"]
+    assert await causes(operator) == ["Initial", "Request"]
+
+
+async def test_one_that_crashes_later_is_the_versions_fault(operator: Operator) -> None:
+    """A pool of connections may last for some minutes."""
+    world, fleet = operator.world, fleet_of(operator)
+    await rotated(operator)
+    fleet.restart("web", world.now)
+    await operator.settle()
+    await operator.later(minutes=DEADLINE / 2)
+    fleet.change_pod("web-2", ready=False, is_failing=True, unready_since=world.now)
+
+    look = await operator.later(minutes=DEADLINE / 2)
+
+    assert look.journal.frozen is not None
 
 
 async def test_nor_does_one_that_was_failing_before(operator: Operator) -> None:

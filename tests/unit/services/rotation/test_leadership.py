@@ -8,10 +8,26 @@ from keyturn.services.rotation import leadership
 from keyturn.services.rotation.leadership import Leadership
 from rotation_office import FakeLease
 
+WITHIN = 60
+
+
+class SeenLease(FakeLease):
+    """A lease that tells when somebody was told that it is not sure."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = asyncio.Event()
+
+    def may_act(self) -> bool:
+        may = super().may_act()
+        if not may:
+            self.refused.set()
+        return may
+
 
 @pytest.fixture
-def lease() -> FakeLease:
-    return FakeLease()
+def lease() -> SeenLease:
+    return SeenLease()
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +71,7 @@ async def test_what_is_lost_is_lost_for_good(vault: Vault, lease: FakeLease) -> 
 
 
 async def test_it_begins_when_the_lease_is_held_and_again_when_it_is_sure_again(
-    vault: Vault, lease: FakeLease
+    vault: Vault, lease: SeenLease
 ) -> None:
     lease.held.clear()
     leading, begun = Leadership(vault.store.rotations, lease), asyncio.Queue[None]()
@@ -64,15 +80,15 @@ async def test_it_begins_when_the_lease_is_held_and_again_when_it_is_sure_again(
     assert begun.empty()
 
     lease.held.set()
-    await asyncio.wait_for(begun.get(), 5)
+    await asyncio.wait_for(begun.get(), WITHIN)
     lease.is_sure = False
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(lease.refused.wait(), WITHIN)
     assert begun.empty()
     lease.is_sure = True
-    await asyncio.wait_for(begun.get(), 5)
+    await asyncio.wait_for(begun.get(), WITHIN)
 
     lease.lost.set()
-    await asyncio.wait_for(leading.lost.wait(), 5)
+    await asyncio.wait_for(leading.lost.wait(), WITHIN)
     assert not running.done()
     running.cancel()
 
@@ -94,7 +110,7 @@ async def test_an_epoch_that_cannot_be_taken_is_tried_again(
     leading, begun = Leadership(journal, lease), asyncio.Event()
     running = asyncio.create_task(leading.lead(begun.set))
 
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), WITHIN)
 
     assert tries == 2
     running.cancel()

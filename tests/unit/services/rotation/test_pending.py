@@ -11,7 +11,7 @@ from keyturn.domain.rotation import Cause
 from keyturn.domain.stage import Stage
 from keyturn.domain.version import VersionReason
 from keyturn.services.rotation.pending import Wanted
-from rotation_office import FakeSession, Operator, failing, world_of
+from rotation_office import FakeSession, Operator, World, failing, world_of
 
 
 async def request(operator: Operator, token: str) -> Login:
@@ -150,6 +150,60 @@ async def test_it_is_not_rolled_forward_again(operator: Operator) -> None:
 
     assert (await operator.secret()).stages.current == 3
     assert "host" not in await values(operator, 3)
+
+
+@pytest.mark.parametrize("what", ["request", "change"])
+async def test_what_the_current_version_lacks_after_a_rollback_comes_with_the_next_one(
+    vault: Vault, what: str
+) -> None:
+    world = World(world_of().target, {"interval": "30d"})
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    world.data.append({"key": "token", "generate": {"password": {}}})
+    world.change("host", "db.example")
+    await operator.settle()
+    newest = await values(operator, 2)
+    await vault.store.promote((await operator.secret()).id, 1, expected=2)
+    assert (await operator.settle()).secret.stages.current == 1
+
+    if what == "request":
+        await request(operator, "one")
+    else:
+        world.change("other", "new")
+        await operator.settle()
+
+    after = await values(operator, 3)
+    assert after.keys() >= newest.keys()
+    assert after["host"] == "db.example"
+    # Such a rotation renews all that is generated.
+    assert (after["token"] == newest["token"]) is (what == "change")
+    await operator.stop()
+
+
+async def test_what_is_lacking_comes_also_where_the_target_issues_all_that_is_new(
+    vault: Vault,
+) -> None:
+    world = world_of()
+    world.target.issues = True
+    rotation, world.rotation = world.rotation, None
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    world.change("host", "db.example")
+    await operator.settle()
+    await vault.store.promote((await operator.secret()).id, 1, expected=2)
+    world.rotation = rotation
+    world.generation += 1
+    await operator.settle()
+    world.target.accepted |= {Login("app", "issued")}
+
+    await request(operator, "one")
+
+    assert await values(operator, 3) == {
+        "username": "app",
+        "password": "issued",
+        "host": "db.example",
+    }
+    await operator.stop()
 
 
 async def test_going_back_to_the_user_that_is_current_is_refused(vault: Vault) -> None:

@@ -11,8 +11,8 @@ from keyturn.domain.rotation import Cause, Failure, Outcome, Rotation, Step
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.stage import Stage, Stages
 from keyturn.kube.resources import parse
+from keyturn.services.rotation.look import Look
 from keyturn.services.rotation.reporting import rotation_report
-from keyturn.services.rotation.rotations import Look
 from keyturn.services.status import Report, status_of
 from keyturn.store.journal import Journal
 

@@ -1,8 +1,10 @@
 """When a rotation begins, goes on, waits and ends."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -13,16 +15,19 @@ from keyturn.domain.errors import (
     InvalidSpecError,
     RotationPendingError,
     SourceNotFoundError,
+    StorageFullError,
     TargetRefusedError,
     TargetUnavailableError,
     UnavailableError,
 )
 from keyturn.domain.rotation import Cause, Outcome, Step
+from keyturn.services.rotation.pausing import LAST_RETRY
 from keyturn.services.rotation.pending import Wanted
-from keyturn.services.rotation.performing import LAST_RETRY, Turn
+from keyturn.services.rotation.performing import Turn
 from keyturn.store.journal import Telling
 from rotation_office import (
     BEGINNING,
+    DEADLINE,
     NAME,
     FakeSession,
     KilledError,
@@ -30,6 +35,7 @@ from rotation_office import (
     World,
     failing,
     world_of,
+    written,
 )
 
 DOWN = TargetUnavailableError("it does not answer")
@@ -195,6 +201,202 @@ async def test_a_token_whose_rotation_was_cancelled_does_not_begin_again(
 
     assert look.journal.open is None
     assert await causes(operator) == ["Initial", "Request"]
+
+
+# What waits for room
+
+
+async def waiting(vault: Vault, world: World) -> Operator:
+    """Start an operator whose pool takes nothing yet, with a rotation that is due in it."""
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    await operator.stop()
+    world.now += timedelta(days=1)
+    idle = Operator(vault, world)
+    await idle.leadership.take()
+    await idle.reconcile()
+    assert len(idle.pool) == 1
+    return idle
+
+
+async def test_what_waits_is_taken_back_where_it_is_not_wanted_any_more(vault: Vault) -> None:
+    idle = await waiting(vault, world_of(interval="1d"))
+    idle.world.rotated_by(suspend=True)
+    await idle.reconcile()
+
+    assert not idle.pool
+
+
+async def test_what_waits_is_taken_back_where_the_resource_cannot_be_acted_on(
+    vault: Vault,
+) -> None:
+    idle = await waiting(vault, world_of(interval="1d"))
+    idle.world.rotated_by(rotatorRef={"kind": "Rotator", "name": "another"})
+    idle.world.settings_error = SourceNotFoundError("there is none of this name")
+    look = await idle.reconcile()
+
+    assert look.trouble is not None
+    assert not idle.pool
+
+
+async def test_what_had_no_room_while_its_window_was_open_waits_for_the_next(vault: Vault) -> None:
+    idle = await waiting(vault, world_of(schedule="0 12 * * *", window="2h"))
+    idle.world.now += timedelta(hours=3)
+    working = asyncio.create_task(idle.pool.run())
+    async with asyncio.timeout(DEADLINE):
+        await idle.changed.wait()
+    working.cancel()
+
+    assert await causes(idle) == ["Initial"]
+    await idle.reconcile()
+    assert not idle.pool
+    assert idle.calendar.due[NAME] == BEGINNING + timedelta(days=2)
+
+
+# What the target issued
+
+
+async def test_what_was_issued_is_kept_until_the_store_takes_it(operator: Operator) -> None:
+    world = operator.world
+    world.target.issues = True
+    await operator.settle()
+    asked = 0
+
+    async def acts(session: FakeSession, act: str, login: Login | None) -> None:
+        nonlocal asked
+        asked += act == "issue"
+        if asked > 1:
+            raise TargetRefusedError("what it is issued from is spent")
+
+    async def full() -> None:
+        raise StorageFullError("no space")
+
+    world.target.acts, world.before_begin = acts, full
+    look = await request(operator, "one")
+    assert look.trouble is not None
+    assert look.trouble.code == "StorageFull"
+    await operator.later(minutes=5)
+
+    world.before_begin = written
+    await operator.later(minutes=5)
+
+    assert asked == 1
+    assert (await operator.stored())["Current"] == Login("app", "issued")
+
+
+async def test_what_was_issued_is_not_used_for_another_version(operator: Operator) -> None:
+    world = operator.world
+    world.target.issues = True
+    await operator.settle()
+    asked = noting_ids(operator, "issue", lost=0)
+
+    async def full() -> None:
+        raise StorageFullError("no space")
+
+    world.before_begin = full
+    await request(operator, "one")
+    world.before_begin = written
+    world.change("host", "db2")
+    world.token = ""
+    await operator.settle()
+    await request(operator, "two")
+
+    assert len(set(asked)) == 2
+    assert await causes(operator) == ["Initial", "Change", "Request"]
+
+
+# What the target knows a rotation by
+
+
+def noting_ids(operator: Operator, noted: str, *, lost: int) -> list[UUID]:
+    """Note the rotation id of each such act, and lose the replies of the first ones."""
+    ids: list[UUID] = []
+
+    async def acts(session: FakeSession, act: str, login: Login | None) -> None:
+        if act == noted:
+            ids.append(session.order.rotation_id)
+            if len(ids) <= lost:
+                raise DOWN
+
+    operator.world.target.acts = acts
+    return ids
+
+
+async def test_what_is_issued_is_asked_for_by_the_id_of_its_rotation(vault: Vault) -> None:
+    world = world_of()
+    world.target.issues = True
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    ids = noting_ids(operator, "issue", lost=2)
+    await request(operator, "one")
+    await operator.stop()
+
+    after_restart = await Operator(vault, world).start()
+    await after_restart.later(minutes=5)
+    await after_restart.later(minutes=5)
+
+    (newest, *_) = await after_restart.rotations_of()
+    assert ids == [newest.id] * 3
+    await after_restart.stop()
+
+
+async def test_what_is_issued_after_a_rotation_was_given_up_has_an_id_of_its_own(
+    operator: Operator,
+) -> None:
+    operator.world.target.issues = True
+    await operator.settle()
+    ids = noting_ids(operator, "issue", lost=0)
+    with failing(operator.world.target, "set", DOWN):
+        await request(operator, "one")
+        await operator.rotations.cancel(await operator.secret(), "jo")
+    await operator.later(minutes=5)
+    await request(operator, "two")
+
+    assert len(set(ids)) == len(ids) == 2
+
+
+async def test_the_tries_of_a_retirement_have_one_id(vault: Vault) -> None:
+    world = world_of("AlternatingUsers", overlap={"max": "1h"})
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    await request(operator, "one")
+    ids = noting_ids(operator, "retire", lost=2)
+    await operator.later(hours=2)
+    await operator.stop()
+
+    after_restart = await Operator(vault, world).start()
+    await after_restart.later(minutes=5)
+    await after_restart.later(minutes=5)
+    assert len(ids) == 3
+    assert len(set(ids)) == 1
+
+    await request(after_restart, "two")
+    await after_restart.later(hours=2)
+    assert len(set(ids)) == 2
+    await after_restart.stop()
+
+
+# How long an act may take
+
+
+async def test_an_act_of_a_rotator_that_says_so_may_take_longer(
+    operator: Operator, passes: Callable[[float], None]
+) -> None:
+    await operator.settle()
+    target = operator.world.target
+    target.call_seconds = 5.0
+
+    async def acts(session: FakeSession, act: str, login: Login | None) -> None:
+        if act == "set":
+            passes(15)
+            # What is due by now comes first.
+            await asyncio.sleep(0.001)
+
+    target.acts = acts
+    await request(operator, "one")
+
+    (newest, *_) = await operator.rotations_of()
+    assert (newest.outcome, newest.failures) == (Outcome.SUCCEEDED, 0)
 
 
 # Back-off
@@ -408,6 +610,39 @@ async def test_giving_up_brings_the_current_credential_back(operator: Operator) 
 
 
 # Changes of the resource in between
+
+
+async def test_a_rollback_that_the_target_refuses_is_over_and_keeps_nobody_waiting(
+    operator: Operator,
+) -> None:
+    await operator.settle()
+    await request(operator, "one")
+    before, secret = await operator.stored(), await operator.secret()
+    wanted = Wanted(Cause.ROLLBACK, "jo", back_to=1)
+    with failing(operator.world.target, "set", NO):
+        await operator.rotations.begin(operator.resource(), secret, wanted)
+        look = await operator.settle()
+
+    (newest, *_) = await operator.rotations_of()
+    assert newest.outcome is Outcome.ABANDONED
+    assert newest.give_up == "the target does not take it: it refused (TargetRefused)"
+    assert await operator.stored() == before
+    assert operator.world.target.accepted == {before["Current"]}
+    look = await request(operator, "two")
+    assert look.secret.stages.current == 4
+
+
+async def test_one_that_may_have_been_set_is_tried_again(operator: Operator) -> None:
+    await operator.settle()
+    await request(operator, "one")
+    wanted = Wanted(Cause.ROLLBACK, "jo", back_to=1)
+    with failing(operator.world.target, "set", DOWN):
+        await operator.rotations.begin(operator.resource(), await operator.secret(), wanted)
+        look = await operator.settle()
+
+    assert look.journal.open is not None
+    look = await operator.later(minutes=5)
+    assert look.secret.stages.current == 3
 
 
 async def test_a_change_that_was_given_up_is_done_by_the_next_rotation(

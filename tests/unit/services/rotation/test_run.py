@@ -1,7 +1,7 @@
 """Every phase of a run, with every kind of error that its act may end in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -18,17 +18,32 @@ from keyturn.domain.errors import (
 )
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.rotation import Step, Strategy
+from keyturn.domain.rotation_job import JobResult, RotationJob
 from keyturn.domain.rotation_machine import BACKWARD, FORWARD, RETIREMENT, Phase, step_of
 from keyturn.rotators.interface import Credential, Order, Target, Traits
+from keyturn.rotators.job.rotator import JobRotator
 from keyturn.services.rotation.run import UNEXPECTED, Ended, Records, Run, Task
 
 TIMEOUT = 0.02
 CANARY = "hunter2"
+NAMES = frozenset({"username", "password"})
 
 
 def credential(version: int, password: str, username: str = "app") -> Credential:
     values = {"username": username, "password": password}
     return Credential(version, {k: SecretValue(v.encode()) for k, v in values.items()})
+
+
+def order_of(strategy: Strategy, *, is_first: bool = False, same: bool = False) -> Order:
+    return Order(
+        uuid4(),
+        uuid4(),
+        strategy,
+        "app",
+        pending=credential(3, "two" if same else "three"),
+        current=None if is_first else credential(2, "two"),
+        previous=None if is_first else credential(1, "one"),
+    )
 
 
 class Scripted:
@@ -86,6 +101,10 @@ class Scripted:
 
     # The store
 
+    @property
+    def records(self) -> Records:
+        return Records(self.record, self.promote, self.drop, self.retired)
+
     async def record(self, step: Step) -> None:
         await self._act(f"record {step}")
 
@@ -107,19 +126,9 @@ class Scripted:
         is_first: bool = False,
         same: bool = False,
     ) -> Run:
-        order = Order(
-            uuid4(),
-            uuid4(),
-            strategy,
-            "app",
-            pending=credential(3, "two" if same else "three"),
-            current=None if is_first else credential(2, "two"),
-            previous=None if is_first else credential(1, "one"),
-        )
-        records = Records(self.record, self.promote, self.drop, self.retired)
+        order = order_of(strategy, is_first=is_first, same=same)
         target = Target({}, timeout=TIMEOUT)
-        names = frozenset({"username", "password"})
-        return Run(Task(self, target, order, records, may_set, coexists, names))
+        return Run(Task(self, target, order, self.records, may_set, coexists, NAMES))
 
     async def go(self, start: Phase = FORWARD, **task: Any) -> Ended:
         return await self.run(**task).go(start)
@@ -305,6 +314,41 @@ async def test_an_act_that_hangs_ends(act: str) -> None:
 
     assert ended.failure is not None
     assert ended.failure.code == "TargetUnavailable"
+
+
+class SlowJobs:
+    """Jobs that each end in the last second of their deadline, with the next of the `results`."""
+
+    namespace = "keyturn-jobs"
+
+    def __init__(self, passes: Callable[[float], None], *results: JobResult) -> None:
+        self.passes, self.results = passes, list(results)
+        self.steps: list[str] = []
+
+    async def run(self, job: RotationJob) -> JobResult:
+        self.steps.append(job.step)
+        self.passes(job.pod.deadline - 1)
+        # Whatever is due by now comes first.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return self.results.pop(0)
+
+
+@pytest.mark.parametrize("deadline", [60, 3600])
+async def test_each_job_of_a_rotation_may_take_as_long_as_its_deadline(
+    passes: Callable[[float], None], deadline: int
+) -> None:
+    no, yes = JobResult.REFUSED, JobResult.DONE
+    # It is proved by the previous credential only, so that one act runs two Jobs.
+    jobs = SlowJobs(passes, no, no, yes, yes, yes)
+    parameters = {"image": "rotate:1", "activeDeadlineSeconds": deadline}
+    target, rotator = Target(parameters, timeout=1.0, jobs=jobs), JobRotator()
+    order, records = order_of(Strategy.SINGLE_USER), Scripted().records
+    seconds = rotator.traits(parameters).call_seconds
+    task = Task(rotator, target, order, records, False, False, NAMES, seconds)
+
+    assert await Run(task).go(FORWARD) == Ended(Phase.PROMOTED)
+    assert jobs.steps == ["test", "test", "test", "set", "test"]
 
 
 async def test_a_lock_that_was_lost_is_seen_before_the_promotion() -> None:

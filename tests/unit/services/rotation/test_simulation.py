@@ -2,8 +2,10 @@
 
 Each seed is one story: operators are killed, stand still and go on after others took over; the
 target refuses, doubts, delays and is cut off; people ask, cancel and go back. After each act the
-target must take a credential that the store holds, and in the end all is in step. The seed is in
-the name of the test, and tells the same story again; `SIMULATION_SEEDS` asks for more of them.
+target must take a credential that the store holds, no previous one ends before its time unless
+somebody asks for another, and in the end all is in step, and the target takes nothing that the
+store has forgotten. The seed is in the name of the test, and tells the same story again;
+`SIMULATION_SEEDS` asks for more of them.
 """
 
 import asyncio
@@ -61,6 +63,7 @@ class Story:
     values: dict[int, Login] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     is_quiet: bool = False
+    was_asked_back: bool = False
 
     @property
     def newest(self) -> Operator:
@@ -90,6 +93,20 @@ class Story:
             first = self.values.setdefault(pending.version, login)
             self.require(holds=first == login, otherwise=f"two values of {pending.version}")
 
+    async def check_end(self, session: FakeSession, login: Login | None) -> None:
+        """No previous credential ends before its time; only what a person asks for ends it."""
+        if session.order.pending is not None or login not in self.world.target.accepted:
+            return
+        journal = await self.newest.journal.journal((await self.newest.secret()).id)
+        state = journal.state
+        until = None if state is None else state.retire_at
+        is_asked = state is not None and state.handled_token != self.world.token
+        is_over = until is None or until <= self.world.now
+        self.require(
+            holds=is_over or is_asked or self.was_asked_back,
+            otherwise=f"{login} ended at {self.world.now}, before {until}",
+        )
+
     # What goes wrong
 
     async def act(self, session: FakeSession, act: str, login: Login | None) -> None:
@@ -97,6 +114,8 @@ class Story:
         await self.check()
         if act == "set":
             self.note_value(session, login)
+        if act == "retire":
+            await self.check_end(session, login)
         if self.is_quiet or self.random.random() > SHARE:
             return
         mishaps: list[Mishap] = [self.kill, self.pause, self.cut, self.doubt]
@@ -158,6 +177,7 @@ class Story:
         happenings += [self.take_effect, self.take_effect, self.older_one]
         await self.random.choice(happenings)()
         await self.look(self.newest)
+        self.was_asked_back &= bool(self.paused)
         assert not self.broken
 
     async def request(self) -> None:
@@ -184,6 +204,7 @@ class Story:
     async def roll_back(self) -> None:
         if self.paused:
             return
+        self.was_asked_back = True
         operator, secret = self.newest, await self.newest.secret()
         wanted = Wanted(Cause.ROLLBACK, "jo", back_to=self.random.choice(secret.versions).number)
         await as_person(operator.rotations.begin(operator.resource(), secret, wanted))
@@ -227,6 +248,7 @@ class Story:
         stored = await self.newest.stored()
         assert "Pending" not in stored
         assert stored["Current"] in target.accepted
+        assert target.accepted <= set(stored.values())
         assert self.world.projected == stored["Current"]
         assert not [each for each in await self.newest.rotations_of() if each.is_open]
         await self.newest.stop()

@@ -1,0 +1,199 @@
+"""Which native Secrets are written where one of several cannot be: on a real store.
+
+A few Secrets stand where the cluster does; what the apiserver makes of writes is tested there.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+
+from keyturn.bootstrap.vault import Vault, now
+from keyturn.domain.errors import DeniedError, KeyturnError, TargetOwnedByOtherError
+from keyturn.domain.managed_secret import ManagedSecret
+from keyturn.domain.payload import Payload, SecretValue
+from keyturn.domain.recovery import Retention
+from keyturn.domain.secret import Secret, SecretName
+from keyturn.domain.version import VersionReason
+from keyturn.kube.errors import AlreadyExistsError, ObjectNotFoundError
+from keyturn.kube.native_secrets import NativeSecrets, Written
+from keyturn.kube.resources import parse
+from keyturn.services.importing import Importing
+from keyturn.services.projecting import Projecting, Projection
+from keyturn.services.sightings import Sightings
+from keyturn.services.target_writing import TargetWriter
+from keyturn.services.targets import Targets
+from keyturn.store.interface import Attachment
+from vaults import opened
+
+Json = dict[str, Any]
+
+
+class Shelf:
+    """The Secrets of one namespace; reading or making one may end in an error."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, Json] = {}
+        self.errors: dict[str, KeyturnError] = {}
+        self._writes = 0
+
+    def put(self, body: Json) -> Written:
+        self._writes += 1
+        body["metadata"] |= {"uid": str(uuid4()), "resourceVersion": str(self._writes)}
+        self.secrets[body["metadata"]["name"]] = body
+        return Written(body["metadata"]["uid"], self._writes)
+
+    async def get(self, _: str, name: str) -> Json:
+        if name in self.errors:
+            raise self.errors[name]
+        if name not in self.secrets:
+            raise ObjectNotFoundError(f"there is no Secret {name}")
+        return self.secrets[name]
+
+    async def create(self, _: str, body: bytearray, *, manager: str) -> Written:
+        made: Json = json.loads(body)
+        if made["metadata"]["name"] in self.secrets:
+            raise AlreadyExistsError("it exists already")
+        return self.put(made)
+
+
+class Desk:
+    """Projects ManagedSecrets of one namespace, each with one version."""
+
+    def __init__(self, vault: Vault) -> None:
+        self.vault, self.shelf = vault, Shelf()
+        natives, sightings = cast("NativeSecrets", self.shelf), Sightings()
+        targets = Targets(vault.store, vault.identity, vault.keys, cast("Any", None))
+        writer = TargetWriter(
+            vault.store,
+            vault.versions,
+            natives,
+            targets,
+            Importing(targets, vault.versions),
+            sightings=sightings,
+            keys=vault.keys,
+            touched=lambda _: None,
+            clock=now,
+        )
+        self._targets = targets
+        self._projecting = Projecting(vault.store, natives, targets, writer, sightings, now)
+
+    async def project(self, name: str, *targets: Json) -> Projection:
+        resource = self._resource(name, targets)
+        secret = await self._secret(resource)
+        return await self._projecting.project(resource, secret, self._projecting.view("shop"))
+
+    async def claim(self, name: str, target: Json, *, merging: bool = False) -> None:
+        """Claim a target as a reconcile does that ends before it writes."""
+        resource = self._resource(name, (target,))
+        merged = frozenset({target["name"]} if merging else ())
+        await self._targets.claim(resource, await self._secret(resource), merged)
+
+    def _resource(self, name: str, targets: tuple[Json, ...]) -> ManagedSecret:
+        body = {
+            "metadata": {"name": name, "namespace": "shop", "uid": f"uid-of-{name}"},
+            "spec": {"data": [{"key": "a", "value": name}], "targets": list(targets)},
+        }
+        return parse(body, outputs_of=lambda *_: {})
+
+    async def _secret(self, resource: ManagedSecret) -> Secret:
+        named = SecretName("shop", resource.name.name)
+        attachment = Attachment("uid-of-shop", named, resource.uid, Retention(), b"manifest")
+        secret = await self.vault.store.attach(attachment, now=now())
+        if secret.stages.current is not None:
+            return secret
+        with Payload({"a": SecretValue(named.name.encode())}) as payload:
+            return await self.vault.versions.add(
+                secret, payload, origins={}, reason=VersionReason.CREATED, history_limit=10
+            )
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with opened(tmp_path) as vault:
+        yield Desk(vault)
+
+
+def synced(projection: Projection) -> dict[str, bool]:
+    return {target.name: target.synced for target in projection.targets}
+
+
+OWN, SHARED = {"name": "own"}, {"name": "shared"}
+
+
+@pytest.mark.parametrize("targets", [(OWN, SHARED), (SHARED, OWN)], ids=["last", "first"])
+async def test_a_target_that_another_has_claimed_keeps_no_other_from_being_written(
+    desk: Desk, targets: tuple[Json, ...]
+) -> None:
+    await desk.project("first", SHARED)
+    theirs = desk.shelf.secrets["shared"]
+
+    done = await desk.project("second", *targets)
+
+    assert synced(done) == {"own": True, "shared": False}
+    assert isinstance(done.error, TargetOwnedByOtherError)
+    assert done.error.message == (
+        "the Secret shared is written by the ManagedSecret shop/first already; "
+        "write another name in spec.targets"
+    )
+    assert done.left_behind is done.error
+    assert desk.shelf.secrets["own"]["metadata"]["name"] == "own"
+    assert desk.shelf.secrets["shared"] is theirs
+
+
+async def test_of_a_key_that_another_has_claimed_the_message_names_it(desk: Desk) -> None:
+    desk.shelf.put({"metadata": {"name": "shared", "annotations": {"keyturn.dev/allow": "second"}}})
+    await desk.claim("first", SHARED, merging=True)
+
+    done = await desk.project("second", {**SHARED, "creationPolicy": "Merge"}, OWN)
+
+    assert synced(done) == {"shared": False, "own": True}
+    assert done.error is not None
+    assert done.error.message.startswith("the key a of the Secret shared is written by the")
+
+
+async def test_it_is_written_once_the_other_gives_it_up(desk: Desk) -> None:
+    await desk.claim("first", SHARED)
+    assert (await desk.project("second", OWN, SHARED)).error is not None
+
+    await desk.project("first", {"name": "another"})
+    done = await desk.project("second", OWN, SHARED)
+
+    assert done.error is None
+    assert synced(done) == {"own": True, "shared": True}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [DeniedError("a right is missing"), TargetOwnedByOtherError("it is somebody else's")],
+    ids=["denied", "theirs"],
+)
+async def test_one_that_cannot_even_be_read_keeps_no_other_from_being_written(
+    desk: Desk, error: KeyturnError
+) -> None:
+    desk.shelf.errors["shared"] = error
+
+    done = await desk.project("second", {**SHARED, "creationPolicy": "CreateOrMerge"}, OWN)
+
+    assert synced(done) == {"shared": False, "own": True}
+    assert done.error is done.left_behind is error
+
+
+async def test_one_that_is_not_there_is_not_left_behind(desk: Desk) -> None:
+    done = await desk.project("second", {**SHARED, "creationPolicy": "Merge"}, OWN)
+
+    assert done.error is not None
+    assert done.error.code == "SecretMissing"
+    assert done.left_behind is None
+
+
+async def test_one_that_is_being_deleted_is(desk: Desk) -> None:
+    desk.shelf.put({"metadata": {"name": "shared", "deletionTimestamp": "2030-01-01T00:00:00Z"}})
+
+    done = await desk.project("second", SHARED, OWN)
+
+    assert done.left_behind is not None
+    assert done.left_behind.code == "SecretMissing"
