@@ -1,7 +1,8 @@
 """Measure the operator on a real control plane: made and synced, latency, writes, restart.
 
 Run it by `make bench`, or `make bench ARGS="500 2000"` for other numbers of ManagedSecrets, or
-`make bench ARGS="rotations 1000"` for rotations that are due at the same minute.
+`make bench ARGS="rotations 1000"` for rotations that are due at the same minute, or
+`make bench ARGS="drift 300"` for Secrets that are changed and deleted by hand.
 """
 
 import json
@@ -87,6 +88,22 @@ async def _steady(control_plane: ControlPlane, folder: Path) -> dict[str, Any]:
     return {"rate_per_s": RATE, "n": len(samples), **_latencies(samples)}
 
 
+async def _drift(control_plane: ControlPlane, count: int, folder: Path) -> dict[str, Any]:
+    """Change, then delete, Secrets by hand at a fixed rate, until each is right again."""
+    with OperatorUnderTest(control_plane, folder):
+        async with Workload(control_plane, "bench") as workload:
+            await workload.create(count)
+            await workload.all_have(count, version=1)
+            edited = await workload.put_right_at(RATE)
+            deleted = await workload.put_right_at(RATE, delete=True)
+    return {
+        "drifted": count,
+        "rate_per_s": RATE,
+        "edited": _latencies(edited),
+        "deleted": _latencies(deleted),
+    }
+
+
 def _latencies(samples: Sequence[Sample]) -> dict[str, float]:
     latencies = [sample.seconds * 1000 for sample in samples]
     return {
@@ -102,6 +119,11 @@ def main(arguments: Sequence[str]) -> None:
         if arguments[:1] == ["rotations"]:
             with _control_plane() as control_plane:
                 row = uvloop.run(due(control_plane, int(arguments[1]), folder / "due"))
+                sys.stdout.write(json.dumps(row) + "\n")
+            return
+        if arguments[:1] == ["drift"]:
+            with _control_plane() as control_plane:
+                row = uvloop.run(_drift(control_plane, int(arguments[1]), folder / "drift"))
                 sys.stdout.write(json.dumps(row) + "\n")
             return
         sizes = [int(argument) for argument in arguments] or list(DEFAULT_SIZES)

@@ -24,7 +24,10 @@ _WRITING = ("POST", "PUT", "PATCH", "APPLY", "DELETE")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One ManagedSecret: from the moment its create was sent to the moment its Secret was seen."""
+    """One ManagedSecret: from the moment its create was sent to the moment its Secret was seen.
+
+    Or from a change of its Secret by hand to the write that put that right.
+    """
 
     name: str
     seconds: float

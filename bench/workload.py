@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +14,9 @@ from keyturn.kube.metadata_watch import MetadataWatch, Sighting
 from keyturn_controlplane.cluster import ControlPlane
 
 SENDERS = 16
+FORGED = {"data": {"password": "Zm9yZ2Vk"}}
+PAUSE = 0.2
+LIMIT = 120.0
 
 
 class Workload:
@@ -24,6 +27,7 @@ class Workload:
         self._namespace = namespace
         self._sent: dict[str, float] = {}
         self._seen: dict[str, float] = {}
+        self._written: dict[tuple[str, int], float] = {}
         self._news = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
         self._rotation: Mapping[str, Any] | None = None
@@ -32,7 +36,7 @@ class Workload:
         await self._kube.__aenter__()
         watch = MetadataWatch(
             self._kube,
-            f"/api/v1/namespaces/{self._namespace}/secrets",
+            self._secrets(),
             on_listed=self._listed,
             on_change=self._note,
         )
@@ -86,14 +90,33 @@ class Workload:
 
     async def create_at(self, rate: int, count: int) -> list[Sample]:
         """Create at a fixed rate, whether or not the earlier ones are done."""
-        began = time.perf_counter()
-        sending = []
-        for number in range(count):
-            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
-            sending.append(asyncio.create_task(self._create(f"steady-{number:05}")))
-        await asyncio.gather(*sending)
+        await _at_rate(rate, [f"steady-{number:05}" for number in range(count)], self._create)
         await self._all_seen()
         return self._samples()
+
+    async def put_right_at(self, rate: int, *, delete: bool = False) -> list[Sample]:
+        """Edit, or delete, each Secret by hand at a fixed rate; wait until all are as before.
+
+        The time of each is from the moment the change was sent until a watch saw the write that
+        was the last: one before it may only have handed the fields over to server-side apply.
+        Raises `TimeoutError` when one is not as before in `LIMIT` seconds.
+        """
+        before, _ = await self._shown()
+        changed: dict[str, float] = {}
+
+        async def change(name: str) -> None:
+            changed[name] = time.perf_counter()
+            if delete:
+                await self._kube.request("DELETE", self._secrets(name))
+            else:
+                await self._kube.request(
+                    "PATCH", self._secrets(name), body=FORGED, content_type=MERGE_PATCH
+                )
+
+        await _at_rate(rate, list(before), change)
+        async with asyncio.timeout(LIMIT):
+            last = await self._until_as(before)
+        return [Sample(name, self._written[name, last[name]] - at) for name, at in changed.items()]
 
     async def all_have(self, count: int, *, version: int, pause: float = 0.5) -> None:
         """Wait until so many statuses say that this version is current."""
@@ -103,6 +126,24 @@ class Workload:
             if sum(status.get("currentVersion") == version for status in statuses) == count:
                 return
             await asyncio.sleep(pause)
+
+    async def _shown(self) -> tuple[dict[str, Any], dict[str, int]]:
+        """The data and the resource version of each Secret."""
+        items = (await self._kube.request("GET", self._secrets()))["items"]
+        data = {item["metadata"]["name"]: item["data"] for item in items}
+        metadata = [item["metadata"] for item in items]
+        return data, {each["name"]: int(each["resourceVersion"]) for each in metadata}
+
+    async def _until_as(self, before: Mapping[str, Any]) -> dict[str, int]:
+        """Wait until each Secret holds what it held; return the versions, which the watch saw."""
+        while True:
+            data, versions = await self._shown()
+            if data == before and versions.items() <= self._written.keys():
+                return versions
+            await asyncio.sleep(PAUSE)
+
+    def _secrets(self, name: str = "") -> str:
+        return f"/api/v1/namespaces/{self._namespace}/secrets/{name}".rstrip("/")
 
     async def _create(self, name: str) -> None:
         body: dict[str, Any] = {
@@ -127,8 +168,7 @@ class Workload:
             "metadata": {"name": name, "namespace": self._namespace},
             "data": {"username": "b3JkZXJz", "password": "bm90aGluZyB0aGF0IGlzIHNlY3JldA=="},
         }
-        path = f"/api/v1/namespaces/{self._namespace}/secrets"
-        await self._kube.request("POST", path, body=secret)
+        await self._kube.request("POST", self._secrets(), body=secret)
         await self._kube.request(
             "PATCH",
             f"{collection(self._namespace)}/{name}/status",
@@ -141,7 +181,9 @@ class Workload:
             self._note(sighting)
 
     def _note(self, sighting: Sighting) -> None:
-        self._seen.setdefault(sighting.name, time.perf_counter())
+        now = time.perf_counter()
+        self._seen.setdefault(sighting.name, now)
+        self._written[sighting.name, sighting.resource_version] = now
         self._news.set()
 
     async def _all_seen(self) -> None:
@@ -151,3 +193,14 @@ class Workload:
 
     def _samples(self) -> list[Sample]:
         return [Sample(name, self._seen[name] - sent) for name, sent in self._sent.items()]
+
+
+async def _at_rate(
+    rate: int, names: Sequence[str], send: Callable[[str], Coroutine[Any, Any, None]]
+) -> None:
+    """Send for so many names in a second, whether or not the earlier ones are answered."""
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number, name in enumerate(names):
+            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+            group.create_task(send(name))

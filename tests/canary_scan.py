@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,8 @@ class CanaryScan:
 
     def has_seen(self, process_id: int) -> bool:
         """Tell whether a process was looked at."""
-        return any(process_id == seen for seen, _ in self._processes)
+        # A copy: the thread that samples adds to it.
+        return any(process_id == seen for seen, _ in list(self._processes))
 
     def _leaks(self) -> Iterator[Leak]:
         for folder in _operator_folders(self._root):
@@ -194,6 +196,9 @@ class _Following:
         with self._api.session.get(
             f"{self._api.url}{self._path}", params=query, stream=True, timeout=10
         ) as answer:
+            if answer.status_code == HTTPStatus.NOT_FOUND:
+                # Nothing comes and goes of a kind that the cluster does not know yet.
+                self.opened.set()
             if not answer.ok:
                 self._version = ""
                 self._stopping.wait(_PAUSE)

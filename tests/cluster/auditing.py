@@ -48,7 +48,9 @@ class AuditLog:
 
         What a test itself asked in the user's name, by pykube, is left out.
         """
-        for line in (self.folder / "audit.log").read_text().splitlines():
+        log = (self.folder / "audit.log").read_text()
+        # The apiserver writes on: its last line may be there by half.
+        for line in log[: log.rfind("\n") + 1].splitlines():
             event: dict[str, Any] = json.loads(line)
             is_of_a_test = event.get("userAgent", "").startswith("pykube")
             if event["user"]["username"] == user and not is_of_a_test:

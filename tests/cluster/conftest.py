@@ -28,6 +28,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def searched(canary_scan: CanaryScan) -> None:
+    """What these tests leave is searched for secret values, whichever of them are run."""
+
+
 @pytest.fixture(scope="session")
 def control_plane(binaries: Binaries, canary_scan: CanaryScan) -> Iterator[ControlPlane]:
     """The control plane that most tests share."""

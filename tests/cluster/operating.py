@@ -1,5 +1,6 @@
 """The operator as a process of its own, as a pod would run it."""
 
+import http.client
 import os
 import re
 import signal
@@ -19,6 +20,9 @@ from keyturn_controlplane.cluster import ControlPlane
 
 Resource = dict[str, Any]
 Values = dict[str, bytes]
+
+_ANSWER_SECONDS = 60.0
+"""So long an apiserver that is busy may take to answer."""
 
 
 class OperatorProcess:
@@ -111,7 +115,7 @@ class OperatorProcess:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode().strip()
-        except urllib.error.URLError:
+        except (OSError, http.client.HTTPException):
             return 0, ""
 
     def stop(self) -> int | None:
@@ -120,7 +124,7 @@ class OperatorProcess:
             return None
         self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(timeout=20)
+            return self._process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -131,7 +135,7 @@ class OperatorProcess:
     def end(self) -> int:
         """Wait until it ends by itself; return its exit code."""
         assert self._process is not None
-        exit_code = self._process.wait(timeout=30)
+        exit_code = self._process.wait(timeout=90)
         self._process = None
         return exit_code
 
@@ -171,7 +175,7 @@ class Cluster:
         self._api = api
         self.namespace = namespace
 
-    def _path(self, kind: str, name: str = "") -> dict[str, str]:
+    def _path(self, kind: str, name: str = "") -> dict[str, Any]:
         base = {
             "managedsecrets": "/apis/keyturn.dev",
             "rotators": "/apis/keyturn.dev",
@@ -184,6 +188,7 @@ class Cluster:
             "version": version,
             "namespace": self.namespace,
             "url": f"{kind}/{name}".rstrip("/"),
+            "timeout": _ANSWER_SECONDS,
         }
 
     def get(self, kind: str, name: str) -> Resource | None:

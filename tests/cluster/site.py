@@ -113,6 +113,13 @@ def history(operator: OperatorProcess, namespace: str, name: str = "db") -> list
     return items
 
 
+def reasons(operator: OperatorProcess, site: Site) -> list[str]:
+    """Why each version was made, the newest first; nothing while there is no secret yet."""
+    answer = operator.keyturn("history", "db", "-n", site.namespace, "-o", "json", check=False)
+    found: list[Resource] = json.loads(answer.stdout)["items"] if answer.returncode == 0 else []
+    return [version["reason"] for version in found]
+
+
 def end_recovery_windows(operator: OperatorProcess) -> None:
     """Let each recovery window be over, in the store of an operator that is stopped."""
     store = apsw.Connection(str(operator.data_dir / "store.sqlite3"))

@@ -17,9 +17,9 @@ import pytest
 from apiserver import Apiserver
 from canary import Canary
 from cluster.auditing import Asked, Audited
-from cluster.operating import OperatorProcess, eventually
+from cluster.operating import eventually
 from cluster.people import OPERATOR, a_secret, rotators, the_operator, wait_for_policies
-from cluster.site import LONGER, PASSWORD, TOKEN, Site, history, keep_copy, put_back
+from cluster.site import LONGER, PASSWORD, TOKEN, Site, history, keep_copy, put_back, reasons
 from keyturn.domain.errors import DeniedError, TargetOwnedByOtherError
 from keyturn.domain.managed_secret import OWN_NAMESPACES
 from keyturn.domain.rotation import RotatorRef
@@ -242,10 +242,6 @@ def test_an_older_store_does_not_touch_the_secret(site: Site) -> None:
 
     site.cluster.wait_reason("db", "StoreRollback")
     assert site.data() == newer
-
-
-def reasons(operator: OperatorProcess, site: Site) -> list[str]:
-    return [str(item["reason"]) for item in history(operator, site.namespace)]
 
 
 def test_a_source_needs_a_role_for_its_name(site: Site, canary: Canary) -> None:

@@ -143,7 +143,7 @@ def test_however_it_ends_nothing_is_left(
 
         os.killpg(run.pid, number)
 
-        assert run.wait(20) == exit_code
+        assert run.wait(60) == exit_code
         eventually(lambda: processes_below(tmp_path) == [])
         eventually(lambda: not any(tmp_path.glob("keyturn-control-plane-*")))
 
@@ -282,7 +282,7 @@ metadata:
 """
 
 
-def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
+def eventually(holds: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

@@ -9,6 +9,7 @@ import pykube
 import pytest
 
 from apiserver import Answer, Apiserver, a_managed_secret, managed_secrets
+from cluster.rules import never_broken, rules_of
 from cluster.site import Site
 from keyturn.domain.schedule import parse_schedule
 from keyturn_controlplane.cluster import ControlPlane
@@ -303,9 +304,9 @@ REFUSED = {
         rotated(interval="90d", jitter="25h"),
         "the jitter is at most one day, such as 30m",
     ),
-    "more jitter than window": (
-        rotated(interval="90d", jitter="2h1s", window="1h60m"),
-        "jitter is longer than window; write at most the window",
+    "more jitter than half the window": (
+        rotated(interval="90d", jitter="1h1s", window="1h60m"),
+        "jitter is longer than half the window; write at most half of it",
     ),
     "an overlap of more than a year": (
         rotated(overlap={"max": "366d"}),
@@ -518,6 +519,14 @@ REFUSED = {
         generated("password", noUpper=True, excludeLowercase=True, digits=0, symbols=0),
         "every kind of character is excluded",
     ),
+    "upper case wanted and excluded": (
+        generated("password", noUpper=False, excludeUppercase=True),
+        "noUpper and excludeUppercase say the opposite; keep one of them",
+    ),
+    "symbols beyond ASCII": (
+        generated("password", symbolCharacters="\u20ac"),
+        'write symbols of ASCII only, such as "-_$@"; a space comes by includeSpace',
+    ),
     "no repeats in a password that is too long for it": (
         generated("password", length=300, allowRepeat=False),
         "without repeats there are not enough characters",
@@ -597,6 +606,18 @@ REFUSED = {
         generated("tls", commonName="a", outputs={"certificate": "x", "ca": "x"}),
         "outputs.certificate and outputs.ca must be different keys",
     ),
+    "an authority that nobody finds": (
+        generated("tls", dnsNames=["ca"], isCA=True),
+        "an authority is found by its common name; write commonName",
+    ),
+    "a signature by who is no authority": (
+        generated("tls", commonName="a", usages=["cert sign"]),
+        'only an authority may sign certificates; write isCA true, or remove the usage "cert sign"',
+    ),
+    "enciphering without an agreement": (
+        generated("tls", commonName="a", usages=["encipher only"]),
+        'mean something only with "key agreement"; add it',
+    ),
     "the operator's key as authority": (
         generated("tls", commonName="a", caSecretRef={"name": "keyturn-default-key"}),
         "keyturn-default-key is the operator's own key and cannot be a source",
@@ -639,6 +660,16 @@ REFUSED = {
             "privateKey", algorithm="ECDSA", size=384, jwk={"alg": "ES256"}, outputs={"jwk": "j"}
         ),
         "jwk.alg does not fit the key",
+    ),
+    "a key that only signs, for enciphering": (
+        generated(
+            "privateKey", algorithm="Ed25519", jwk={"use": "enc"}, outputs={"jwk": "jwk.json"}
+        ),
+        "an Ed25519 key only signs; write sig, or leave use out",
+    ),
+    "an alg of another use": (
+        generated("privateKey", jwk={"alg": "RS256", "use": "enc"}, outputs={"jwk": "jwk.json"}),
+        "jwk.alg and jwk.use do not fit together",
     ),
     "two outputs into one key": (
         generated("privateKey", outputs={"jwk": "j", "jwks": "j"}),
@@ -1070,6 +1101,12 @@ def test_is_refused_with_a_text_that_helps(
     assert text in answer.message
 
 
+def test_each_rule_refuses_something(apiserver: Apiserver) -> None:
+    answers = [create(apiserver, resource) for resource, _ in REFUSED.values()]
+
+    assert never_broken(rules_of("managedsecrets.keyturn.dev"), answers) == set()
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_operator_takes_what_the_schema_takes(schedule: str) -> None:
     assert parse_schedule(schedule, "Europe/Berlin").spacing >= timedelta(minutes=5)
@@ -1187,6 +1224,20 @@ def test_the_status_tells_of_rotations(apiserver: Apiserver, namespace: str) -> 
 
     assert answer.body["status"] == status
     assert "must have at most 20 items" in more.message
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet.apps.kruise.io", "K8sApp", "app-2"])
+def test_the_status_names_workloads_of_any_kind(
+    apiserver: Apiserver, namespace: str, kind: str
+) -> None:
+    waiting = {"kind": kind, "name": "web", "pods": 1, "stale": 1}
+    status = {"consumers": {"total": 1, "upToDate": 0, "waitingFor": [waiting]}}
+    apiserver.request("POST", managed_secrets(namespace), a_managed_secret())
+    path = f"{managed_secrets(namespace, 'orders')}/status"
+
+    answer = apiserver.request("PATCH", path, {"status": status}, fieldValidation="Strict")
+
+    assert answer.is_ok, answer.message
 
 
 def test_they_are_selected_by_their_rotator(apiserver: Apiserver, namespace: str) -> None:

@@ -27,10 +27,16 @@ def password(length: int = 24) -> dict[str, Any]:
     return {"key": "password", "generate": {"password": {"length": length}}}
 
 
-def apply(cluster: Cluster, version: int, name: str = "db", **spec: Any) -> None:
-    """Let a secret have a version, and wait until it is projected."""
-    cluster.apply(name, {"data": [password(20 + version)], **spec})
-    eventually(lambda: shown(cluster, name) == version, what=f"{name} shows version {version}")
+def apply(cluster: Cluster, version: int, *names: str, **spec: Any) -> None:
+    """Let secrets (`db`, where none is named) have a version; wait until it is projected."""
+    named = names or ("db",)
+    for name in named:
+        cluster.apply(name, {"data": [password(20 + version)], **spec})
+    for name in named:
+        eventually(
+            lambda name=name: shown(cluster, name) == version,  # type: ignore[misc]
+            what=f"{name} shows version {version}",
+        )
 
 
 def shown(cluster: Cluster, name: str = "db") -> int:
@@ -77,8 +83,7 @@ def site(quiet_control_plane: ControlPlane, quiet_site: Site) -> Iterator[Contro
 def test_two_secrets_of_one_workload_make_one_restart(
     shared_operator: OperatorProcess, cluster: Cluster, controlled: Controlled, enforced: None
 ) -> None:
-    for name in ("db", "cache"):
-        apply(cluster, 1, name, consumers=RESTART)
+    apply(cluster, 1, "db", "cache", consumers=RESTART)
     controlled.deploy("web", by_env("db", "cache"))
     controlled.deploy("queue", by_env("db"), kind="statefulsets")
     wait_moved(cluster, "db", "cache")
@@ -87,8 +92,7 @@ def test_two_secrets_of_one_workload_make_one_restart(
     assert controlled.notes("web") == {}
     assert controlled.templates("web") == 1
 
-    apply(cluster, 2, "db", consumers=RESTART)
-    apply(cluster, 2, "cache", consumers=RESTART)
+    apply(cluster, 2, "db", "cache", consumers=RESTART)
     controlled.wait_restarted("web", "2")
     controlled.wait_restarted("queue", "2", kind="statefulsets")
     wait_moved(cluster, "db", "cache")
@@ -130,7 +134,7 @@ def test_killed_in_the_middle_it_restarts_each_once_and_no_more_at_a_time(
     # The pods of the first two that are restarted do not become ready.
     site.held = "a-"
     apply(quiet_site.cluster, 2, consumers=RESTART)
-    eventually(lambda: len(site.restarted(names)) == 2, what="two are restarted")
+    eventually(lambda: len(site.restarted(names)) >= 2, what="two are restarted")
     operator.kill()
 
     operator.start()
@@ -224,8 +228,9 @@ def test_without_its_cage_or_its_right_it_restarts_nobody_and_says_so(
         (told,) = events(cluster, "RolloutRestartFailed")
         assert told["type"] == "Warning"
 
-        kubectl("apply", "--server-side", "-f", str(RBAC / "70-workload-policy.yaml"))
+        # In this order: with both it would restart for version 2 as soon as that is tried again.
         take_patches_away(fresh_control_plane)
+        kubectl("apply", "--server-side", "-f", str(RBAC / "70-workload-policy.yaml"))
         apply(cluster, 3, consumers=RESTART)
         eventually(lambda: "may not patch" in moved(cluster)[1], what="it says what is missing")
         assert moved(cluster)[1].startswith(
@@ -307,13 +312,13 @@ def test_each_pod_is_told_once_and_counts_as_moved(
     let_pods_be_older()
     # The first call of one fails, and is repeated.
     program.answers = [503]
+    before = datetime.now(UTC)
     apply(cluster, 2, consumers=asked)
-    projected = datetime.now(UTC)
     wait_moved(cluster)
 
     assert site.templates("web") == 1
     assert [call[:2] for call in program.calls] == [("POST", "/-/reload?all=1")] * 3
-    assert program.calls[0][2] > projected + timedelta(seconds=4)
+    assert program.calls[0][2] > before + timedelta(seconds=6)
     operator.kill()
     operator.start()
     time.sleep(8)

@@ -11,6 +11,7 @@ import pytest
 
 from apiserver import Answer, Apiserver
 from cluster.people import rotators
+from cluster.rules import never_broken, rules_of
 from keyturn_controlplane.cluster import ControlPlane
 from rotator_examples import FULL, LEAST, WRONG
 
@@ -246,6 +247,13 @@ def test_is_refused_with_a_text_that_helps(
 
     assert not answer.is_ok
     assert message in answer.message
+
+
+@pytest.mark.parametrize("kind", ["rotators", "clusterrotators"])
+def test_each_rule_refuses_something(apiserver: Apiserver, kind: str) -> None:
+    answers = [create(apiserver, resource) for resource, _ in REFUSED.values()]
+
+    assert never_broken(rules_of(f"{kind}.keyturn.dev"), answers) == set()
 
 
 TAKEN = {

@@ -25,6 +25,7 @@ import yaml
 
 from apiserver import Answer, Apiserver, core
 from canary import Canary
+from canary_scan import CanaryScan
 from cluster.faults.life import token_of
 from cluster.operating import eventually
 from cluster.people import the_operator
@@ -93,7 +94,9 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(
+    binaries: Binaries, canary_scan: CanaryScan, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
     with ControlPlane(
         binaries, crds=[ROOT / "crds"], controllers=(*CONTROLLERS, *FOR_JOBS)
     ) as control_plane:
@@ -107,7 +110,7 @@ def place(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Itera
         eventually(lambda: is_caged(operator), what="the cage is enforced")
         kubeconfig = control_plane.kubeconfig_for_service_account("keyturn-system", "keyturn")
         pods = PodRunner(control_plane.kubeconfig, tmp_path_factory.mktemp("pods") / "node")
-        with pods.running():
+        with canary_scan.watching(control_plane), pods.running():
             yield Place(control_plane, apiserver, kubeconfig, pods)
         client.session.close()
         operator.client.session.close()
@@ -495,7 +498,7 @@ async def test_a_job_whose_end_never_comes_is_given_up(
     script, runs, go = counting(tmp_path)
     async with KubeClient(Connection(place.kubeconfig)) as kube:
         # As if the Job controller did not end it at its deadline: the wait is the shorter one.
-        hasty = Jobs(kube, overtime=3 - 60)
+        hasty = Jobs(kube, overtime=10 - 60)
         assert await told(hasty, shell(script, deadline=60)) == f"the Job {NAME} does not end"
     assert place.secrets() == []
 

@@ -16,9 +16,11 @@ from cluster.site import (
     history,
     keep_copy,
     put_back,
+    reasons,
     states,
 )
 from keyturn_controlplane.cluster import ControlPlane
+from keyturn_controlplane.crds import are_established
 
 CRD = "managedsecrets.keyturn.dev"
 CRDS = str(Path(__file__).parents[2] / "crds")
@@ -234,11 +236,16 @@ def test_a_deleted_definition_does_not_hang_and_counts_as_no_deletion(
         eventually(operator.socket.exists)
     eventually(lambda: site.cluster.data("db") is None)
     site.control_plane.kubectl("apply", "--server-side", "-f", CRDS)
-    site.control_plane.kubectl("wait", "--for=condition=Established", "crd", CRD)
+    eventually(lambda: is_served(site.control_plane), what="the definition is back")
     eventually(lambda: states(operator, site.namespace) == ["Live"])
     assert site.applied(reclaimPolicy="Delete") == before
     # From here on a deletion is one.
     eventually(lambda: is_deleted(site, operator), within=60)
+
+
+def is_served(control_plane: ControlPlane) -> bool:
+    crd = json.loads(control_plane.kubectl("get", "crd", CRD, "-o", "json").stdout)
+    return are_established({"items": [crd]})
 
 
 def is_deleted(site: Site, operator: OperatorProcess) -> bool:
@@ -279,13 +286,6 @@ def test_an_operator_without_rights_waits_for_them(fresh_site: Site) -> None:
     site.cluster.apply("db", {"data": [PASSWORD, TOKEN]})
     site.cluster.wait_ready("db")
     assert site.data()["password"] == before["password"]
-
-
-def reasons(operator: OperatorProcess, site: Site) -> list[str]:
-    """Why each version was made, the newest first; nothing while there is no secret yet."""
-    answer = operator.keyturn("history", "db", "-n", site.namespace, "-o", "json", check=False)
-    found = json.loads(answer.stdout)["items"] if answer.returncode == 0 else []
-    return [version["reason"] for version in found]
 
 
 def shown_version(site: Site, name: str) -> str:

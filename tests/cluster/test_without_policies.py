@@ -17,6 +17,7 @@ import pytest
 
 from apiserver import Apiserver, core
 from canary import Canary
+from canary_scan import CanaryScan
 from cluster.operating import Cluster, OperatorProcess, eventually
 from cluster.people import a_secret, rotators, the_operator, wait_for_policies
 from keyturn.kube.client import KubeClient
@@ -35,13 +36,14 @@ PASSWORD = {"key": "password", "generate": {"password": {}}}
 
 
 @pytest.fixture(scope="module")
-def open_cluster(binaries: Binaries) -> Iterator[ControlPlane]:
+def open_cluster(binaries: Binaries, canary_scan: CanaryScan) -> Iterator[ControlPlane]:
     """A control plane with the roles of Keyturn and without its policies."""
     with ControlPlane(binaries, crds=[ROOT / "crds"]) as control_plane:
         for path in sorted((ROOT / "rbac").glob("*.yaml")):
             if path not in POLICIES:
                 control_plane.kubectl("apply", "--server-side", "-f", str(path))
-        yield control_plane
+        with canary_scan.watching(control_plane):
+            yield control_plane
 
 
 @pytest.fixture(scope="module")

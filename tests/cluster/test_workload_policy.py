@@ -298,6 +298,8 @@ def rollouts(apiserver: Apiserver, namespace: str) -> Iterator[Callable[..., str
 
     assert apiserver.request("POST", path, ROLLOUTS).is_ok
     eventually(is_served)
+    # Its path may be there a moment later.
+    eventually(lambda: apiserver.request("GET", workloads(namespace, "rollouts")).is_ok)
     yield lambda name="": workloads(namespace, "rollouts", name)
     apiserver.request("DELETE", crd)
     eventually(lambda: not apiserver.request("GET", crd).is_ok)

@@ -48,7 +48,7 @@ class Site:
         Raises:
             HelmError: it is not done after a minute.
         """
-        self.helm("uninstall", RELEASE, "--namespace", HOME, "--wait", "--timeout=60s")
+        self.helm("uninstall", RELEASE, "--namespace", HOME, "--wait", "--timeout=180s")
 
     @property
     def home(self) -> Pods:

@@ -27,7 +27,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 record = pathlib.Path("/records", os.environ["HOSTNAME"]).open("a", buffering=1)
 while True:
     try:
-        with psycopg.connect(connect_timeout=5) as connection:
+        with psycopg.connect(connect_timeout=60) as connection:
             connection.execute("INSERT INTO orders DEFAULT VALUES")
         print({SUCCESS!r}, os.environ["PGUSER"], file=record)
         pathlib.Path("/tmp/ready").touch()
@@ -58,9 +58,9 @@ class Shop:
             _managed_secret(),
             self._deployment(),
         )
-        wait = ("wait", "--timeout=90s")
+        wait = ("wait", "--timeout=180s")
         self.pods.kubectl(*wait, "--for=condition=Ready", f"managedsecret/{SECRET}")
-        self.pods.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+        self.pods.kubectl("rollout", "status", "deployment/web", "--timeout=180s")
 
     @property
     def resource(self) -> dict[str, Any]:

@@ -13,11 +13,11 @@ import pytest
 from canary import Canary
 from cluster.operating import Cluster, OperatorProcess, eventually
 from keyturn_controlplane.cluster import ControlPlane
-from keyturn_controlplane.ports import ReservedPorts
 from node.images import busybox_image
 from node.pods import Pods, a_pod
 from servers import registry, wiki
 from servers.certificates import Authority
+from servers.ports import free_port
 
 PASSWORD = {"key": "password", "generate": {"password": {"length": 32, "symbols": 0}}}
 USERNAME = {"key": "username", "value": "orders"}
@@ -81,7 +81,7 @@ def rotate(cluster: Cluster, name: str) -> str:
     """Rotate on request, wait for its end, and return the new password."""
     before = password_of(cluster, name)
     cluster.patch("managedsecrets", name, {"metadata": {"annotations": {TOKEN: "now"}}})
-    eventually(lambda: password_of(cluster, name) != before, what=f"{name} is rotated")
+    eventually(lambda: password_of(cluster, name) != before, within=180, what=f"{name} is rotated")
     return password_of(cluster, name)
 
 
@@ -101,7 +101,7 @@ def test_a_running_pod_follows_a_rotation_by_its_files_and_by_the_rest_after_a_r
 
     eventually(
         lambda: all(read(pods)[file] == second for file in FOLLOWING),
-        within=30,
+        within=180,
         what="the files follow",
     )
     stale = {way: value for way, value in read(pods).items() if way not in FOLLOWING}
@@ -255,7 +255,7 @@ def test_a_job_rotates_in_a_pod_without_any_right(
     }
 
     cluster.apply("login", {"data": [USERNAME, PASSWORD], "rotation": rotation})
-    cluster.wait_ready("login")
+    cluster.wait_ready("login", within=180)
     first = password_of(cluster, "login")
     assert a_wiki.accepts("orders", first)
     second = rotate(cluster, "login")
@@ -294,11 +294,6 @@ def test_a_restricted_pod_reaches_the_apiserver_at_its_service(
 
     answer = pods.exec("app", "sh", "-e", "-c", ASK)
     assert "Client sent an HTTP request to an HTTPS server" in answer
-
-
-def free_port() -> int:
-    with ReservedPorts(1) as ports:
-        return ports.numbers[0]
 
 
 @pytest.mark.parametrize("own_network", [True, False])

@@ -34,7 +34,7 @@ def rotate_while_the_operator_dies(site: Site, shop: Shop) -> None:
         eventually(lambda: shop.is_stalling(connection), what="the rotation is in the database")
         now = ("--grace-period=0", "--force")
         site.home.kubectl("delete", "pod", POD, *now)
-    eventually(lambda: site.home.is_ready(POD), within=60, what="it is back")
+    eventually(lambda: site.home.is_ready(POD), within=180, what="it is back")
     assert site.pod_uid != killed
     shop.wait_until_moved(wanted)
 
@@ -59,10 +59,10 @@ def test_nobody_is_locked_out_and_nothing_is_lost(site: Site, shop: Shop) -> Non
     # Only the store knows the value now.
     shop.pods.kubectl("delete", "secret", SECRET)
     site.run("install")
-    eventually(lambda: shop.secret == value, within=60, what="the value is back")
+    eventually(lambda: shop.secret == value, within=180, what="the value is back")
     assert site.keyturn("history", SECRET, "--namespace", NAME) == history
     shop.pods.kubectl("rollout", "restart", "deployment/web")
-    shop.pods.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+    shop.pods.kubectl("rollout", "status", "deployment/web", "--timeout=180s")
 
     succeeded, failed, users = shop.logins()
     assert failed == []

@@ -91,7 +91,8 @@ def test_a_description_tells_of_the_rotation(database: RotatedDatabase, typed: T
     assert "AlternatingUsers by Rotator/pg" in told
     assert "version 2, Succeeded (Request, keyturn rotate by " in told
     due = json.loads(typed("describe", "-o", "json").stdout)["rotation"]["nextTime"]
-    assert due == database.status["nextRotationTime"]
+    # The status comes after the end of the rotation, on which the command ends.
+    eventually(lambda: database.status["nextRotationTime"] == due, what="the status says so")
 
 
 def test_without_waiting_it_goes_on_by_itself(database: RotatedDatabase, typed: Typed) -> None:
@@ -168,7 +169,7 @@ def test_an_interrupt_ends_the_waiting_and_not_the_rotation(
         waiting = typed.at_terminal("rotate")
         waiting.expect(b"version 2 is being set in the target")
         waiting.interrupt()
-        code = waiting.finish(within=20)
+        code = waiting.finish()
     finally:
         os.kill(process.pid, signal.SIGCONT)
 
@@ -299,11 +300,8 @@ def test_a_rollback_that_the_target_does_not_take_leaves_current_as_it_is(
     done = typed("rollback", "--to", "1")
 
     assert done.returncode == 7
+    assert b"it was given up" in done.stderr
     assert b"TargetRefused" in done.stderr
-    assert database.credential() == before
-    assert database.logs_in()
-    typed("rotate", "--cancel")
-    database.server.run(f'ALTER ROLE "{database.site.admin}" CREATEROLE')
-    eventually(lambda: typed.rotations()[0]["outcome"] == "Abandoned", what="it is undone")
+    assert typed.rotations()[0]["outcome"] == "Abandoned"
     assert database.credential() == before
     assert database.logs_in()

@@ -81,5 +81,5 @@ def test_value_and_target_go_back_and_rotation_stands_still_until_a_person_asks(
     web.wait_rolled_out("web")
     shared_operator.keyturn("rotate", NAME, "-n", cluster.namespace)
 
-    assert database.status["currentVersion"] == 4
+    eventually(lambda: database.status["currentVersion"] == 4, what="it is rotated")
     eventually(lambda: rotated(database).get("reason") == "SecretRotated", what="it goes on")

@@ -20,7 +20,7 @@ PLACES: Sequence[str] = (
     # Right after the new version is projected.
     "before.finish",
 )
-WITHIN = 15.0
+WITHIN = 60.0
 """Seconds from when an operator is ready to when all is in step."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from cluster.operating import OperatorProcess
+from cluster.operating import OperatorProcess, eventually
 from cluster.rotation.postgresql import NAME, RotatedDatabase
 
 CONNECTIONS = 24
@@ -26,6 +26,8 @@ class Consumers:
     def __init__(self) -> None:
         self.errors: list[str] = []
         self.done = 0
+        self.users: list[str] = []
+        """As whom each of those that log in again and again did so last."""
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -57,12 +59,15 @@ class Consumers:
 
     def log_in_again_and_again(self, database: RotatedDatabase) -> None:
         """Read the projected Secret and log in with it, as a pod that starts does."""
+        number = len(self.users)
+        self.users.append("")
 
         def work() -> None:
             while not self._stop.wait(PAUSE):
                 username, password = database.credential()
                 with database.server.log_in(username, password) as connection:
                     connection.execute("SELECT count(*) FROM orders").fetchone()
+                self.users[number] = username
                 self._count()
 
         self._add(work)
@@ -98,6 +103,12 @@ def test_no_connection_breaks_and_no_login_fails_through_two_rotations(
 
     with consumers.working():
         database.rotate("one")
+        # What somebody read before the first is ended by the second.
+        username, _ = database.credential()
+        eventually(
+            lambda: set(consumers.users) == {username} or bool(consumers.errors),
+            what="all have logged in by the new value",
+        )
         database.rotate("two")
 
     assert consumers.errors == []

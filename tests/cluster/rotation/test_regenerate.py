@@ -83,15 +83,19 @@ def test_the_previous_value_goes_when_its_overlap_is_over(cluster: Cluster) -> N
         "name": "db",
         "stages": [{"stage": "Current"}, {"stage": "Previous", "keySuffix": "_previous"}],
     }
-    cluster.apply("db", {**rotated_spec(overlap={"max": "3s"}), "targets": [target]})
+    cluster.apply("db", {**rotated_spec(overlap={"max": "10s"}), "targets": [target]})
     cluster.wait_ready("db")
     first = cluster.data("db")
     assert first is not None
 
     request(cluster, "one")
-    eventually(lambda: "password_previous" in (cluster.data("db") or {}), what="both are shown")
-    both = cluster.data("db")
-    assert both is not None
+    both: dict[str, str] = {}
+
+    def are_both_shown() -> bool:
+        both.update(cluster.data("db") or {})
+        return "password_previous" in both
+
+    eventually(are_both_shown, what="both are shown")
     assert both["password_previous"] == first["password"]
 
     eventually(lambda: "password_previous" not in (cluster.data("db") or {}), what="it is retired")
