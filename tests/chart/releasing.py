@@ -27,9 +27,10 @@ class Release:
         """The namespace and name of the operator's ServiceAccount."""
         return self.namespace, f"{self.name}-keyturn"
 
-    def install(self, values: Mapping[str, Any], *flags: str) -> str:
+    def install(self, values: Mapping[str, Any], *flags: str, create_namespace: bool = True) -> str:
         """Install it, and give its notes. Raises: HelmError."""
-        return self._run("install", values, "--create-namespace", *flags)
+        create = ["--create-namespace"] if create_namespace else []
+        return self._run("install", values, *create, *flags)
 
     def upgrade(self, values: Mapping[str, Any], *flags: str) -> str:
         return self._run("upgrade", values, *flags)

@@ -1,6 +1,7 @@
 """helm installs, upgrades, rolls back and uninstalls it in a real cluster, and nothing is lost."""
 
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +26,12 @@ STORAGE_CLASS = {
     "provisioner": "example.com/none",
 }
 DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
+DEFAULT_OF_OLD = {"storageclass.beta.kubernetes.io/is-default-class": "true"}
 
 EPHEMERAL: dict[str, Any] = {"persistence": {"ephemeral": True}}
+
+PER_NAMESPACE: dict[str, Any] = {"crds": {"install": False}, "policies": {"install": False}}
+"""For tests that are not about CRDs and policies, which cost the apiserver most of its work."""
 
 
 @pytest.fixture
@@ -90,17 +95,33 @@ def test_without_a_storage_class_the_install_says_what_to_set(release: Release) 
         {"existingClaim": "mine"},
     ):
         release.install({"persistence": persistence}, "--dry-run=server")
+    # The cluster knows a default class by the annotation of old, too.
+    release.apply({**STORAGE_CLASS, "metadata": {"name": "slow", "annotations": DEFAULT_OF_OLD}})
+    release.install({}, "--dry-run=server")
+    release.control_plane.kubectl("delete", "storageclass", "slow")
 
 
-def test_a_namespace_for_jobs_that_exists_is_left_as_it_is(release: Release) -> None:
-    release.control_plane.kubectl("create", "namespace", f"{release.name}-jobs")
+def test_the_namespace_of_the_release_is_made_as_rbac_has_it_and_that_for_jobs_is_left_as_it_is(
+    release: Release,
+) -> None:
+    kubectl, jobs = release.control_plane.kubectl, f"{release.name}-jobs"
+    values = {**jobs_of(release), **EPHEMERAL, **PER_NAMESPACE, "namespace": {"create": True}}
+    kubectl("create", "namespace", jobs)
+    # As if it were of a release of the same name, in another namespace.
+    mark = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace")
+    kubectl("annotate", "namespace", jobs, f"{mark[0]}={release.name}", f"{mark[1]}=elsewhere")
 
-    release.install({**jobs_of(release), **EPHEMERAL})
+    # Helm keeps its record of the release there before it makes anything.
+    with pytest.raises(HelmError, match=f'namespaces "{release.namespace}" not found'):
+        release.install(values, create_namespace=False)
+    release.install(values)
 
-    assert release.get("roles", f"{release.name}-jobs")
-    assert release.get("namespaces") == {}
+    assert release.get("roles", jobs)
+    assert release.get("namespaces").keys() == {f"Namespace/{release.namespace}"}
+    level = "jsonpath={.metadata.labels.pod-security\\.kubernetes\\.io/enforce}"
+    assert kubectl("get", "namespace", release.namespace, "-o", level).stdout == "restricted"
     release.uninstall()
-    release.control_plane.kubectl("delete", "namespace", f"{release.name}-jobs", "--wait=false")
+    kubectl("delete", "namespace", jobs, "--wait=false")
 
 
 IN_PLACE = "statefulsets,serviceaccounts,roles,rolebindings,persistentvolumeclaims,networkpolicies"
@@ -144,10 +165,6 @@ def test_nothing_is_replaced_or_lost_from_install_to_reinstall(
     release.upgrade({**jobs_of(release), "persistence": {"size": "1024Mi"}})
     assert (release.get(IN_PLACE), release.get(KEPT)) == (installed, of_the_cluster)
 
-    # Another size is refused in words that help.
-    with pytest.raises(HelmError, match="the claim of a StatefulSet cannot be changed"):
-        release.upgrade({**jobs_of(release), "persistence": {"size": "2Gi"}})
-
     release.uninstall()
     assert release.get(IN_PLACE) == {claim: installed[claim]}
     assert release.get(KEPT) == of_the_cluster
@@ -157,6 +174,78 @@ def test_nothing_is_replaced_or_lost_from_install_to_reinstall(
     assert release.get(IN_PLACE)[claim] == installed[claim]
     assert release.get(IN_PLACE).keys() == installed.keys()
     assert release.get(KEPT) == of_the_cluster
+
+
+def refusal(release: Release, values: dict[str, Any]) -> str:
+    """Give what an upgrade that is refused says."""
+    with pytest.raises(HelmError, match="an upgrade cannot") as refused:
+        release.upgrade(values)
+    return str(refused.value)
+
+
+def follow(release: Release, told: str) -> None:
+    """Do what a refusal says, word for word."""
+    command = re.search("`kubectl (delete [^`]+)`", told)
+    assert command is not None
+    release.control_plane.kubectl(*command[1].split())
+
+
+def pod_of(release: Release) -> tuple[str, str]:
+    """Give the UID of the pod, and the claim that its store is in; nothing where there is none."""
+    place = ("-n", release.namespace, "-o", "json", "--ignore-not-found")
+    found = release.control_plane.kubectl("get", "pod", f"{release.account[1]}-0", *place).stdout
+    if not found:
+        return "", ""
+    pod = json.loads(found)
+    (data,) = (each for each in pod["spec"]["volumes"] if each["name"] == "data")
+    return pod["metadata"]["uid"], data.get("persistentVolumeClaim", {}).get("claimName", "")
+
+
+def test_what_no_upgrade_can_change_is_refused_with_the_way_to_change_it(
+    release: Release, default_class: None
+) -> None:
+    claim = f"data-{release.account[1]}-0"
+    values = {**jobs_of(release), **PER_NAMESPACE}
+    release.install(values)
+    eventually(lambda: pod_of(release)[1] == claim, what="the pod is made")
+    claims, pod = release.get("persistentvolumeclaims"), pod_of(release)
+
+    # All of it at once: the pod stays, and the claim.
+    persistence = {
+        "size": "2Gi",
+        "accessMode": "ReadWriteOnce",
+        "storageClass": "-",
+        "annotations": {"a": "b"},
+    }
+    values |= {"persistence": persistence, "podManagementPolicy": "OrderedReady"}
+    told = refusal(release, values)
+    assert set(re.findall(r"(\w+) \([^)]+, now ", told)) == {*persistence, "podManagementPolicy"}
+    assert 'persistence.storageClass ("", now "-")' in told
+    follow(release, told)
+    release.upgrade(values)
+    # By then the controller has looked at the pod.
+    name, adopted = f"statefulset/{release.account[1]}", "jsonpath={.status.replicas}=1"
+    release.control_plane.kubectl(
+        *("wait", name, "-n", release.namespace, f"--for={adopted}", "--timeout=60s")
+    )
+    assert pod_of(release) == pod
+
+    # The store goes from its claim into memory, from there into another claim, and back.
+    away = {**values, **EPHEMERAL}
+    told = refusal(release, away)
+    assert f"The claim {claim} stays" in told
+    follow(release, told)
+    release.upgrade(away)
+    eventually(lambda: pod_of(release)[0] not in ("", pod[0]), what="another pod is made")
+    assert pod_of(release)[1] == ""
+    assert "lost with the pod" in refusal(release, values)
+    release.upgrade({**values, "persistence": {"existingClaim": "mine"}})
+    told = refusal(release, values)
+    assert "The claim mine stays" in told
+    follow(release, told)
+    release.upgrade(values)
+    eventually(lambda: pod_of(release)[1] == claim, what="the store is in its claim again")
+    assert release.get("persistentvolumeclaims") == claims
 
 
 def test_a_reinstall_in_a_namespace_of_ones_own_has_the_values_again(
@@ -188,7 +277,8 @@ def test_the_rights_are_those_of_the_mode_and_the_namespaces(release: Release) -
     shop, jobs = f"{release.name}-shop", f"{release.name}-jobs"
     places = {WATCHED: shop, ELSEWHERE: "default", HOME: release.namespace, JOBS: jobs}
     release.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": shop}})
-    release.install({**jobs_of(release), **EPHEMERAL})
+    values = {**jobs_of(release), **EPHEMERAL, **PER_NAMESPACE}
+    release.install(values)
 
     with (
         seen_by(release.control_plane, *release.account) as operator,
@@ -197,8 +287,9 @@ def test_the_rights_are_those_of_the_mode_and_the_namespaces(release: Release) -
         for variant in VARIANTS:
             mode = "caged" if "caged" in variant else "standard"
             watch = {"namespaces": [shop] if "namespaced" in variant else []}
-            # An upgrade takes back what the mode before had.
-            release.upgrade({**jobs_of(release), **EPHEMERAL, "mode": mode, "watch": watch})
+            if variant != "standard":  # As it is installed.
+                # An upgrade takes back what the mode before had.
+                release.upgrade({**values, "mode": mode, "watch": watch})
             wanted = expected(variant)
 
             def are_given(wanted: dict[str, set[Right]] = wanted) -> bool:

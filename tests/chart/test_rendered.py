@@ -282,6 +282,33 @@ def test_the_pod_of_the_test_is_none_of_the_operators(rendered: Rendered) -> Non
     assert rendered.test_pod["spec"]["automountServiceAccountToken"] is False
 
 
+def test_the_pod_of_the_test_asks_the_operators_pod_by_its_name_in_the_service(
+    elsewhere: Rendered,
+) -> None:
+    stateful_set, service = elsewhere.one("StatefulSet"), elsewhere.one("Service")
+    pod, domain = f"{stateful_set['metadata']['name']}-0", service["metadata"]["name"]
+    (port,) = service["spec"]["ports"]
+
+    (url,) = elsewhere.test_pod["spec"]["containers"][0]["env"]
+    assert url == {"name": "URL", "value": f"http://{pod}.{domain}.vaults:{port['port']}/readyz"}
+    # A pod has that name in the Service that its StatefulSet names, if the Service selects it.
+    assert stateful_set["spec"]["serviceName"] == domain
+    labels = stateful_set["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert service["spec"]["clusterIP"] == "None"
+    # No Service of that kind changes a port.
+    assert elsewhere.container["ports"] == [{"name": port["name"], "containerPort": port["port"]}]
+    assert port["targetPort"] == port["name"]
+
+
+def test_the_pod_of_the_test_asks_for_as_much_as_the_operators(helm: Helm) -> None:
+    made = helm.template({"resources": {"limits": {"cpu": "1"}}})
+
+    (container,) = made.test_pod["spec"]["containers"]
+    assert container["resources"] == made.container["resources"]
+    assert container["resources"]["limits"] == {"cpu": "1", "memory": "512Mi"}
+
+
 def test_a_variable_of_the_user_takes_the_place_of_the_charts(helm: Helm) -> None:
     values = VALUES["more of everything"]
 
@@ -340,4 +367,4 @@ def test_the_notes_shout_at_an_ephemeral_store(helm: Helm) -> None:
     said = notes(helm, {"persistence": {"ephemeral": True}})
 
     assert "THE STORE IS EPHEMERAL" in said
-    assert "persistence.ephemeral to false" in said
+    assert "kubectl delete statefulset keyturn -n keyturn-system" in said

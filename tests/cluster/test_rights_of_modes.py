@@ -23,6 +23,11 @@ MARKS = {"keyturn.dev/managed": "true", "keyturn.dev/secret-id": SECRET_ID}
 
 READS = rows("", "secrets", "get list watch")
 AT_HOME_ALONE = AT_HOME - EVERYWHERE | rows("", "secrets", "create")
+# The one place where it reads Secrets in each mode: those of its Jobs, and there are no others.
+FOR_JOBS_ALONE = {
+    *rows("batch", "jobs", "get list watch create delete"),
+    *rows("", "secrets", "get list create delete"),
+}
 CAGED = EVERYWHERE - READS
 OF_THE_CLUSTER = {
     row for row in EVERYWHERE if row[0] in (ADMISSION, "apiextensions.k8s.io")
@@ -77,12 +82,13 @@ def theirs(mode: Mode, canary: Canary) -> Iterator[str]:
 
 
 def test_it_has_exactly_these_rights(mode: Mode, nobody: Apiserver) -> None:
-    places = {"default", "kube-system", "keyturn-system", mode.place}
+    places = {"default", "kube-system", "keyturn-system", "keyturn-jobs", mode.place}
     found = {place: mode.operator.rights(place) - nobody.rights(place) for place in places}
 
     everywhere = {"standard": EVERYWHERE, "caged": CAGED, "namespaced": OF_THE_CLUSTER}[mode.name]
     assert found["kube-system"] == everywhere
     assert found["keyturn-system"] == everywhere | AT_HOME_ALONE
+    assert found["keyturn-jobs"] == everywhere | FOR_JOBS_ALONE
     if mode.name == "namespaced":
         assert found["default"] == everywhere
         everywhere = everywhere | IN_A_NAMESPACE
@@ -103,6 +109,8 @@ def test_reading_secrets_is_for_the_mode_standard(mode: Mode) -> None:
         assert mode.operator.may(verb, "secrets", mode.place) is (mode.name != "caged")
         assert mode.operator.may(verb, "secrets") is (mode.name == "standard")
         assert mode.operator.may(verb, "secrets", "kube-system") is (mode.name == "standard")
+        of_jobs = verb != "watch" or mode.name == "standard"
+        assert mode.operator.may(verb, "secrets", "keyturn-jobs") is of_jobs
 
 
 @pytest.mark.parametrize(("method", "path", "body"), REQUESTS.values(), ids=REQUESTS.keys())

@@ -14,9 +14,9 @@ from chart.helming import HelmError
 from cluster.operating import eventually
 from documents import document
 from keyturn_controlplane.binaries import Binaries
-from keyturn_controlplane.ports import ReservedPorts
 from node.pods import Pods
 from node.releases import CHART, HOME, POD, RELEASE, VALUES, WAIT, Site
+from servers.ports import free_port
 
 BACKUP = document("docs/backup.md")
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -56,7 +56,7 @@ def follow(site: Site, binaries: Binaries, tmp_path: Path) -> Follow:
 def made(pods: Pods, name: str) -> dict[str, str]:
     """Apply a ManagedSecret, wait for it, and read what it has generated."""
     pods.apply(a_managed_secret(name, data=[{"key": "password", "generate": {"password": {}}}]))
-    pods.kubectl("wait", "--for=condition=Ready", f"managedsecret/{name}", "--timeout=60s")
+    pods.kubectl("wait", "--for=condition=Ready", f"managedsecret/{name}", "--timeout=180s")
     return shown(pods, name)
 
 
@@ -94,11 +94,9 @@ def test_the_chart_from_install_to_reinstall(site: Site, follow: Follow, tmp_pat
     shop.kubectl("delete", "secret", "orders")
     # Pods reach each other by the node's own network alone, which `helm test` has to.
     kubectl("label", "namespace", HOME, f"{ENFORCE}-")
-    with ReservedPorts(1) as ports:
-        (port,) = ports.numbers
-    site.run("install", hostNetwork=True, health={"port": port})
-    site.helm("test", RELEASE, "--namespace", HOME, "--timeout=60s")
-    eventually(lambda: shown(shop, "orders") == value, within=60, what="the value is back")
+    site.run("install", hostNetwork=True, health={"port": free_port()})
+    site.helm("test", RELEASE, "--namespace", HOME, "--timeout=180s")
+    eventually(lambda: shown(shop, "orders") == value, within=180, what="the value is back")
 
 
 def take_a_backup_lose_the_files_and_put_it_back(
@@ -120,7 +118,7 @@ def take_a_backup_lose_the_files_and_put_it_back(
         assert files.keys() == set(backup.getnames())
     assert {(each.st_mode & 0o777, each.st_uid) for each in files.values()} == {(0o600, 65532)}
     follow("Start")
-    eventually(lambda: shown(shop, "orders") != {}, within=60, what="the Secret is back")
+    eventually(lambda: shown(shop, "orders") != {}, within=180, what="the Secret is back")
     assert site.keyturn("history", "orders", "-n", "shop", "-o", "json") == before
 
 

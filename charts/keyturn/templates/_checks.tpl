@@ -13,25 +13,62 @@
 {{- fail (printf "watch.namespaces: Keyturn projects no Secrets into %s; take it away" .) -}}
 {{- end -}}
 {{- end -}}
-{{- if not (or $persistence.ephemeral $persistence.existingClaim) -}}
-{{- include "keyturn.checkClaim" . -}}
+{{- $name := include "keyturn.fullname" . -}}
+{{- $claim := printf "data-%s-0" $name -}}
+{{- $hasClaim := not (or $persistence.ephemeral $persistence.existingClaim) -}}
+{{- if and $hasClaim (not $persistence.storageClass) (not (lookup "v1" "PersistentVolumeClaim" .Release.Namespace $claim)) -}}
+{{- include "keyturn.checkDefaultClass" . -}}
+{{- end -}}
+{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace $name -}}
+{{- $parts := dict "root" $ "running" . "claim" $claim "hasClaim" $hasClaim "delete" (printf "kubectl delete statefulset %s -n %s" $name $.Release.Namespace) -}}
+{{- include "keyturn.checkPlaceOfStore" $parts -}}
+{{- include "keyturn.checkUnchangeable" $parts -}}
 {{- end -}}
 {{- end -}}
 
-{{- define "keyturn.checkClaim" -}}
-{{- $name := include "keyturn.fullname" . -}}
-{{- $claim := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (printf "data-%s-0" $name) -}}
-{{- if not (or $claim .Values.persistence.storageClass) -}}
-{{- include "keyturn.checkDefaultClass" . -}}
+{{/* A StatefulSet neither gets nor loses a template of a claim, and its controller gives no pod another volume. */}}
+{{- define "keyturn.checkPlaceOfStore" -}}
+{{- $hadClaim := gt (len (dig "spec" "volumeClaimTemplates" list .running)) 0 -}}
+{{- if ne $hadClaim .hasClaim -}}
+{{- $kept := ternary .claim "" $hadClaim -}}
+{{- range .running.spec.template.spec.volumes -}}
+{{- if eq .name "data" -}}
+{{- $kept = dig "persistentVolumeClaim" "claimName" $kept . -}}
 {{- end -}}
-{{- $running := lookup "apps/v1" "StatefulSet" .Release.Namespace $name -}}
-{{- range dig "spec" "volumeClaimTemplates" list $running -}}
-{{- $was := list .spec.resources.requests.storage (first .spec.accessModes) -}}
-{{- $is := list $.Values.persistence.size $.Values.persistence.accessMode -}}
-{{- $isSameSize := eq (include "keyturn.bytes" (first $was)) (include "keyturn.bytes" (first $is)) -}}
-{{- if not (and $isSameSize (eq (last $was) (last $is))) -}}
-{{- fail (printf "the claim of a StatefulSet cannot be changed (%s, now %s). Change the claim data-%s-0 itself, then run `kubectl delete statefulset %s -n %s --cascade=orphan`, and upgrade again" (join ", " $was) (join ", " $is) $name $name $.Release.Namespace) -}}
 {{- end -}}
+{{- $then := "The store, which is in memory, is lost with the pod, as at any upgrade; Secrets that are in place stay, and are taken over as version 1" -}}
+{{- if $kept -}}
+{{- $then = printf "The claim %s stays, and the store in it: to take that along, copy its files as docs/backup.md says" $kept -}}
+{{- end -}}
+{{- fail (printf "an upgrade cannot move the store to or from the claim %s of the StatefulSet. Run `%s`, which ends the pod too, and upgrade again. %s" .claim .delete $then) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the apiserver changes in no StatefulSet, by the names of the values. */}}
+{{- define "keyturn.checkUnchangeable" -}}
+{{- $values := .root.Values -}}
+{{- $was := dict "podManagementPolicy" .running.spec.podManagementPolicy -}}
+{{- $is := dict "podManagementPolicy" $values.podManagementPolicy -}}
+{{- range dig "spec" "volumeClaimTemplates" list .running -}}
+{{- $class := ternary (dig "spec" "storageClassName" "" . | default "-") "" (hasKey .spec "storageClassName") -}}
+{{- $was = merge $was (dict "persistence.size" .spec.resources.requests.storage "persistence.accessMode" (first .spec.accessModes) "persistence.storageClass" $class "persistence.annotations" (dig "metadata" "annotations" dict .)) -}}
+{{- range $value := list "size" "accessMode" "storageClass" "annotations" -}}
+{{- $_ := set $is (printf "persistence.%s" $value) (get $values.persistence $value) -}}
+{{- end -}}
+{{- if eq (include "keyturn.bytes" (get $was "persistence.size")) (include "keyturn.bytes" $values.persistence.size) -}}
+{{- $_ := set $is "persistence.size" (get $was "persistence.size") -}}
+{{- end -}}
+{{- end -}}
+{{- $changed := list -}}
+{{- range $name, $before := $was -}}
+{{- $after := get $is $name -}}
+{{- if ne (toJson $before) (toJson $after) -}}
+{{- $changed = append $changed (printf "%s (%s, now %s)" $name (toJson $before) (toJson $after)) -}}
+{{- end -}}
+{{- end -}}
+{{- if $changed -}}
+{{- $then := ternary (printf ". The claim %s stays as it is: its size is changed by `kubectl edit`, and to another class or mode go its files, as docs/backup.md says" .claim) "" (contains "persistence." (join "" $changed)) -}}
+{{- fail (printf "an upgrade cannot change %s of the StatefulSet. Run `%s --cascade=orphan`, which leaves the pod, and upgrade again%s" (join ", " $changed) .delete $then) -}}
 {{- end -}}
 {{- end -}}
 
@@ -54,7 +91,8 @@
 {{- $default := "" -}}
 {{- range $classes.items -}}
 {{- $names = append $names .metadata.name -}}
-{{- if eq "true" (dig "metadata" "annotations" "storageclass.kubernetes.io/is-default-class" "" .) -}}
+{{- $marks := dig "metadata" "annotations" dict . -}}
+{{- if has "true" (list (get $marks "storageclass.kubernetes.io/is-default-class") (get $marks "storageclass.beta.kubernetes.io/is-default-class")) -}}
 {{- $default = .metadata.name -}}
 {{- end -}}
 {{- end -}}

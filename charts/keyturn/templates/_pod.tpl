@@ -49,6 +49,10 @@ image: {{ include "keyturn.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
   {{- include "keyturn.securityContext" (dict "root" . "context" .Values.securityContext) | nindent 2 }}
+{{- with .Values.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/* The variables of the operator: those of extraEnv, and the chart's own as far as they are not among them. */}}
