@@ -1055,7 +1055,7 @@ ACCEPTED = {
             "schedule": "0 3 * * 6",
             "timeZone": "America/Argentina/Buenos_Aires",
             "window": "2h",
-            "jitter": "120m",
+            "jitter": "60m",
             "suspend": False,
             "rotatorRef": {"kind": "ClusterRotator", "name": "shop-pg"},
             "strategy": "AlternatingUsers",
