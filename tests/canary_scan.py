@@ -8,8 +8,9 @@ started. At the end all that, the folders of the operators, etcd and the logs ar
 import base64
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,11 @@ ALLOWED = ("/registry/secrets/", "/registry/configmaps/")
 
 COMMANDS = (b"keyturn", b"kubectl-keyturn")
 _PAUSE = 0.1
+_LOOKS = 5
+"""So often a process is looked at: one that was just forked has the arguments of its parent."""
 _OPEN_SECONDS = 30
+_LAST_SECONDS = 0.5
+"""In that time a watch has told what happened before."""
 
 
 class CanaryScan:
@@ -67,6 +72,7 @@ class CanaryScan:
             yield
         finally:
             self._watched.remove(control_plane)
+            time.sleep(_LAST_SECONDS)
             for each in following:
                 each.stop()
             for each in following:
@@ -80,8 +86,12 @@ class CanaryScan:
         stopping = threading.Event()
 
         def sample() -> None:
+            looks: dict[Path, int] = {}
             while not stopping.wait(_PAUSE):
-                self._processes.update(_commands())
+                looks = {each: looks.get(each, 0) + 1 for each in Path("/proc").iterdir()}
+                self._processes.update(
+                    _commands(each for each, count in looks.items() if count <= _LOOKS)
+                )
 
         thread = threading.Thread(target=sample, name="canary scan", daemon=True)
         thread.start()
@@ -168,6 +178,7 @@ class _Following:
         # The environment is pytest's, which changes it while this thread would read it.
         self._api.session.trust_env = False
         self._version = ""
+        self._answer: requests.Response | None = None
         self.opened = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="canary scan", daemon=True)
@@ -176,8 +187,12 @@ class _Following:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; it does when the watch that it reads ends."""
+        """End the watch under way, and so the thread."""
         self._stopping.set()
+        if self._answer is not None:
+            # It may have ended by itself.
+            with suppress(OSError, RuntimeError, ValueError):
+                self._answer.raw.shutdown()
 
     def join(self) -> None:
         self._thread.join()
@@ -187,15 +202,18 @@ class _Following:
         while not self._stopping.is_set():
             try:
                 self._watch()
-            except (requests.RequestException, ValueError):
+            except (OSError, ValueError):
                 self._stopping.wait(_PAUSE)
 
     def _watch(self) -> None:
-        # So short that nobody has to wait long for the end of the thread.
-        query = {**self._query, "resourceVersion": self._version, "timeoutSeconds": "2"}
+        query = {**self._query, "resourceVersion": self._version}
+        # A bookmark comes each minute.
         with self._api.session.get(
-            f"{self._api.url}{self._path}", params=query, stream=True, timeout=10
+            f"{self._api.url}{self._path}", params=query, stream=True, timeout=90
         ) as answer:
+            self._answer = answer
+            if self._stopping.is_set():
+                return
             if answer.status_code == HTTPStatus.NOT_FOUND:
                 # Nothing comes and goes of a kind that the cluster does not know yet.
                 self.opened.set()
@@ -236,10 +254,12 @@ def _left_in(control_plane: ControlPlane) -> Iterator[Seen]:
         yield f"the log of {name}", control_plane.log_file(name).read_bytes()
 
 
-def _commands() -> dict[tuple[int, bytes], bytes]:
-    """Read the arguments and the environments of the processes of Keyturn."""
+def _commands(processes: Iterable[Path]) -> dict[tuple[int, bytes], bytes]:
+    """Read the arguments and the environments of those that are processes of Keyturn."""
     found: dict[tuple[int, bytes], bytes] = {}
-    for process in Path("/proc").glob("[0-9]*"):
+    for process in processes:
+        if not process.name.isdigit():
+            continue
         try:
             command = (process / "cmdline").read_bytes()
             if any(part.rpartition(b"/")[2] in COMMANDS for part in command.split(b"\0")):

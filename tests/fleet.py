@@ -42,17 +42,16 @@ class Fleet:
     pods: dict[str, RunningPod] = field(default_factory=dict)
     held: dict[str, Login] = field(default_factory=dict)
     shown: Login | None = None
-    error: Exception | None = None
     why: str = ""
+    rest: float = 0.0
     looks: int = 0
 
     async def look(self, resource: ManagedSecret, secret: Secret) -> View:
         self.looks += 1
-        if self.error is not None:
-            raise self.error
         inventory = Inventory("shop", tuple(self.pods.values()), tuple(self.workloads.values()))
         names = frozenset({NATIVE})
-        return View(names, tuple(self.spells), None if self.why else inventory, self.why)
+        seen = None if self.why else inventory
+        return View(names, tuple(self.spells), seen, self.why, self.rest)
 
     def shows(self, version: int, login: Login, now: datetime) -> None:
         """Let the native Secret say something else."""

@@ -129,7 +129,8 @@ class Watched:
         if due is None or self.now < due:
             return None
         pods = list(self._pods(workload))
-        if rollout.got_well and not any(pod.is_failing for pod in pods):
+        is_up = workload.is_rolled_out or any(pod.ready for pod in pods)
+        if rollout.got_well and is_up and not any(pod.is_failing for pod in pods):
             return Verdict.HEALTHY
         # A Deployment tells itself when it makes no progress: a large one may take long. Who got
         # well bore the version: that a pod is not ready now has other reasons.
@@ -144,11 +145,13 @@ class Watched:
         return workload.is_rolled_out and not workload.has_failed and not is_failing
 
     def _pods(self, workload: Workload) -> Iterator[RunningPod]:
-        return (pod for pod in self.inventory.pods if pod.workload == workload.ref)
+        """Find those that are to stay: one that is being deleted says nothing of the version."""
+        own = (pod for pod in self.inventory.pods if pod.workload == workload.ref)
+        return (pod for pod in own if not pod.deleting)
 
     def _is_ill(self, pod: RunningPod) -> bool:
         since = pod.unready_since or pod.created
-        return not pod.ready and not pod.deleting and self.now - since >= LASTING
+        return not pod.ready and self.now - since >= LASTING
 
     def _is_new(self, pod: RunningPod) -> bool:
         return held_by(pod, self.native_names, self.spells) <= {self.version}

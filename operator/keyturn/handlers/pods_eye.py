@@ -12,6 +12,7 @@ from keyturn.domain.secret import SecretName
 from keyturn.kube.client import KubeClient
 from keyturn.kube.metadata_watch import MetadataWatch, Sighting
 from keyturn.services.consumers.interest import Interest
+from keyturn.services.consumers.inventory import rest_after
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +22,6 @@ SPACING = 5.0
 """The fewest seconds between two times that those of one namespace are woken."""
 RATE = 20
 """So many of one namespace are woken in a second, on the average."""
-SHARE = 20
-"""Of so many seconds one is spent on reading a namespace, on the average, where that takes long."""
-LONGEST = 60.0
-"""The most seconds that this makes: one reading that nearly timed out says little of the next."""
 
 
 class Pauses:
@@ -42,7 +39,7 @@ class Pauses:
         if not asking or namespace in self._waiting:
             return None
         self._waiting.add(namespace)
-        spacing = max(SPACING, asking / RATE, min(took * SHARE, LONGEST))
+        spacing = max(SPACING, asking / RATE, rest_after(took))
         woken_at = self._woken_at.get(namespace)
         return PAUSE if woken_at is None else max(PAUSE, woken_at + spacing - now)
 

@@ -15,7 +15,8 @@ Rules that no rotator may break:
 - `False` from `accepts` means that the target itself refused this credential. Whoever cannot tell
   raises `TargetUnavailableError`: the engine then asks again, and never guesses. So does whoever
   gets one answer for a wrong password and for a login that is barred for another reason, such as
-  the operator's address: a password that cannot be tested must not be set.
+  the operator's address: a password that cannot be tested must not be set. What `set` mends by
+  itself is no such reason (`Order.original_of`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -119,6 +120,18 @@ class Order:
     pending: Credential | None
     current: Credential | None = None
     previous: Credential | None = None
+
+    def original_of(self, credential: Credential) -> Credential:
+        """Return the one whose user `set` makes that of `credential` like; else `credential`.
+
+        With AlternatingUsers that is `current` for `pending`. Where the current user may log in,
+        the other one may after `set`: what bars it until then, such as restrictions that the
+        current one has lost, is no reason not to begin.
+        """
+        alternates = self.strategy is Strategy.ALTERNATING_USERS
+        if not alternates or self.pending is None or self.current is None:
+            return credential
+        return self.current if credential.version == self.pending.version else credential
 
 
 class Session(Protocol):

@@ -23,9 +23,7 @@ async def is_current_credential(
     if number is None or not keys:
         return False
     with await versions.open(secret, number) as current:
-        return all(
-            key in payload and key in current and payload[key].matches(current[key]) for key in keys
-        )
+        return _is_same(current, payload, keys)
 
 
 async def credential_of(
@@ -33,8 +31,8 @@ async def credential_of(
 ) -> int | None:
     """Tell whose credential the next version has, where there is no target; None: its own.
 
-    There the credential is what is generated, and `spec.rotation` replaces. What was not there
-    before is none that could be held.
+    There the credential is what is generated, and `spec.rotation` replaces. What the current
+    version has no value of is none that could be held.
 
     Raises:
         DecryptionFailedError: the current version does not open.
@@ -42,6 +40,11 @@ async def credential_of(
     current = secret.current
     if spec.rotation is None or current is None:
         return None
-    keys = spec.generated_keys & current.origins.keys()
-    is_same = await is_current_credential(versions, secret, payload, keys)
+    with await versions.open(secret, current.number) as stood:
+        held = [key for key in spec.generated_keys if key in stood]
+        is_same = bool(held) and _is_same(stood, payload, held)
     return secret.credential(current.number) if is_same else None
+
+
+def _is_same(one: Payload, other: Payload, keys: Collection[str]) -> bool:
+    return all(key in one and key in other and one[key].matches(other[key]) for key in keys)

@@ -21,7 +21,7 @@ from keyturn.services.clock import Clock
 from keyturn.services.sightings import Sightings
 from keyturn.services.status import TargetReport
 from keyturn.services.target_writing import Outcome, TargetWriter, unsynced
-from keyturn.services.targets import NativeView, SecretMissingError, Targets, is_merging
+from keyturn.services.targets import NativeView, Targets, is_merging
 from keyturn.store.interface import SecretStore
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,6 @@ class Projecting:
 
         Raises:
             UnavailableError: the cluster or the store does not answer.
-            DecryptionFailedError: a version cannot be read.
         """
         wanted = [
             target
@@ -97,7 +96,7 @@ class Projecting:
                     raise
                 except KeyturnError as error:
                     result.error = result.error or error
-                    if await _stands(target, view, error):
+                    if not view.is_absent(target.name):
                         result.left_behind = result.left_behind or error
                     outcome = Outcome(unsynced(target))
                 result.targets.append(outcome.report)
@@ -117,8 +116,11 @@ class Projecting:
                 try:
                     actual = await view.get(target.name)
                 except (DeniedError, TargetOwnedByOtherError):
-                    # It is told where it is written; until then no more than its keys is claimed.
-                    merged.add(target.name)
+                    # It is told where it is written; until then no more than its keys is claimed,
+                    # and nothing given up of one that we made.
+                    record = secret.projection(target.name)
+                    if record is None or not record.owned:
+                        merged.add(target.name)
                     continue
                 existing = ExistingNativeSecret.of(actual) if actual is not None else None
             if is_merging(target, secret, existing):
@@ -156,9 +158,3 @@ class Projecting:
             # Only what was made as Owner goes; an Orphan stays by its own word.
             written = Written(existing.uid, int(existing.resource_version))
             await self._natives.delete(namespace, left.native_name, written)
-
-
-async def _stands(target: Target, view: NativeView, error: KeyturnError) -> bool:
-    """Tell whether a native Secret that was not written may be read by somebody all the same."""
-    # Only this error comes after a look; one that is being deleted has it too, and still stands.
-    return not isinstance(error, SecretMissingError) or await view.get(target.name) is not None

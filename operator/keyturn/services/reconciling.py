@@ -128,7 +128,7 @@ class Reconciler:
             projected = await self._projecting.project(resource, secret, view)
             failpoints.reach("after.project")
             look = self._rotations.shown(look, projected.left_behind)
-            if projected.error is None and resource.spec.rotation is not None:
+            if projected.left_behind is None and resource.spec.rotation is not None:
                 look = await self._rotations.projected(look, resource.spec.rotation)
         except (UnavailableError, RaceError):
             raise

@@ -54,6 +54,10 @@ class NativeView:
                 self._read[name] = None
         return self._read[name]
 
+    def is_absent(self, name: str) -> bool:
+        """Tell whether it was looked for and not found; one that was not looked for may exist."""
+        return name in self._read and self._read[name] is None
+
     async def glance(self, name: str) -> Json | None:
         """Read one with its data if the watch has seen it, which it does where it is ours.
 

@@ -90,7 +90,8 @@ class SecretStore(Protocol):
 
         Afterwards the oldest versions without a stage are destroyed until `history_limit`
         versions without a stage are left; the newest is never destroyed, so that no number comes
-        twice. Repeating it with the same version id changes nothing.
+        twice. Repeating it with the same version id changes nothing. Where another version becomes
+        Previous, what was set for the one before (`RotationState.retire_at`) is forgotten.
 
         Raises:
             SecretNotFoundError: there is no such secret.
@@ -99,7 +100,7 @@ class SecretStore(Protocol):
         """
 
     async def promote(self, secret_id: UUID, number: int, *, expected: int | None) -> Secret:
-        """Make a version Current by the rules of `Stages.promote`.
+        """Make a version Current by the rules of `Stages.promote`; Previous is as in `add_version`.
 
         Raises:
             SecretNotFoundError, VersionNotFoundError: there is none.

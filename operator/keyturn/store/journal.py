@@ -183,8 +183,8 @@ class RotationJournal(Protocol):
         """End a rotation whose version was made Current, and is projected.
 
         The version that is Previous is retired at `retire_at`, or, where it stayed Previous, at the
-        time that was set for it before. The next due time is counted from now on, unless the cause
-        was a change.
+        time that was set for it before. The next due time is counted from now on, if the cause was
+        one by which the credential was to be a new one.
         """
 
     async def drop(self, epoch: int, rotation_id: UUID, telling: Telling) -> Secret:

@@ -177,12 +177,7 @@ def promote(
         return secret
     if unless_given_up and rotation.give_up:
         raise StageMovedError("the rotation was given up meanwhile")
-    stages = secret.promoted(rotation.number)
-    state = _state(connection, secret.id)
-    if stages.previous != secret.stages.previous and state is not None:
-        # It was that of another version.
-        _put_state(connection, secret.id, replace(state, retire_at=None))
-    secret = writing.move(connection, secret, stages)
+    secret = writing.move(connection, secret, secret.promoted(rotation.number))
     _update(connection, replace(rotation, step=Step.PROJECT, retry_at=None, give_up=""))
     return secret
 
@@ -232,11 +227,7 @@ def record_retired(connection: Connection, epoch: int, secret_id: UUID, number: 
     secret = reading.get(connection, secret_id)
     if secret.stages.previous not in (number, None) or secret.stages.pending is not None:
         raise StageMovedError(f"a rotation of {secret.name} began meanwhile")
-    secret = writing.move(connection, secret, secret.stages.retire(Stage.PREVIOUS))
-    state = _state(connection, secret_id)
-    if state is not None and state.retire_at is not None:
-        _put_state(connection, secret_id, replace(state, retire_at=None))
-    return secret
+    return writing.move(connection, secret, secret.stages.retire(Stage.PREVIOUS))
 
 
 def note_token(connection: Connection, epoch: int, secret_id: UUID, token: str) -> None:
@@ -263,8 +254,9 @@ def require_epoch(connection: Connection, epoch: int) -> None:
 
 
 def _anchor_after(rotation: Rotation, state: RotationState, now: datetime) -> datetime:
-    """Count from now, unless the credential stayed: else changes could put off its rotation."""
-    return state.anchor if rotation.cause is Cause.CHANGE else now
+    """Count from now where there was to be a new credential: else others could put that off."""
+    is_new = rotation.cause.renews or rotation.cause is Cause.INITIAL
+    return now if is_new else state.anchor
 
 
 def _frozen_after(beginning: Beginning, state: RotationState) -> Frozen | None:

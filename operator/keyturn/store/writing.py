@@ -46,6 +46,7 @@ _INSERT_VERSION = (
     " (secret_id, number, id, created_at, reason, key_id, origins, credential, sealed)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_PROMISE_NOTHING = "UPDATE rotation_states SET retire_at = NULL WHERE secret_id = ?"
 _RECORD = (
     f"INSERT OR REPLACE INTO projections (secret_id, {PROJECTION_COLUMNS})"  # noqa: S608 - constant
     " SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM secrets WHERE id = ? AND deleted_at IS NULL"
@@ -175,6 +176,9 @@ def move(connection: Connection, secret: Secret, stages: Stages) -> Secret:
     if stages == secret.stages:
         return secret
     key = secret.id.bytes
+    if stages.previous != secret.stages.previous:
+        # It was that of another version.
+        connection.execute(_PROMISE_NOTHING, (key,))
     if secret.stages.versions:
         connection.execute("DELETE FROM stages WHERE secret_id = ?", (key,))
     for stage, number in stages.versions.items():

@@ -90,6 +90,22 @@ class RotationEndPromises:
             LATER, retire_at=LATER
         )
 
+    @pytest.mark.parametrize("way", ["a version is added", "an older one is promoted"])
+    async def test_what_no_rotation_replaced_has_no_time(
+        self, store: SecretStore, epoch: int, secret: Secret, way: str
+    ) -> None:
+        rotation = await rotated(store, epoch, secret, retire_at=LATER)
+
+        if way == "a version is added":
+            sealed = a_beginning(await store.get(secret.id)).sealed
+            after = await store.add_version(secret.id, sealed, promote=True, history_limit=9)
+        else:
+            after = await store.promote(secret.id, 1, expected=rotation.number)
+
+        assert after.stages.previous == rotation.number
+        state = (await store.rotations.journal(secret.id)).state
+        assert state == RotationState(LATER)
+
     async def test_another_credential_has_a_time_of_its_own(
         self, store: SecretStore, epoch: int, secret: Secret
     ) -> None:
@@ -111,7 +127,7 @@ class RotationEndPromises:
 
     @pytest.mark.parametrize("end", ["finish", "drop"])
     @pytest.mark.parametrize("cause", Cause)
-    async def test_the_next_due_time_is_counted_from_the_end_unless_the_credential_stayed(
+    async def test_the_next_due_time_is_counted_from_the_end_if_the_credential_was_to_be_new(
         self, store: SecretStore, epoch: int, secret: Secret, cause: Cause, end: str
     ) -> None:
         await store.rotations.anchor(epoch, secret.id, NOW)
@@ -123,7 +139,8 @@ class RotationEndPromises:
         await EVERY_WRITE[end](store, epoch, secret, rotation)
 
         state = (await store.rotations.journal(secret.id)).state
-        assert state == RotationState(NOW if cause is Cause.CHANGE else LATER)
+        is_new = cause not in (Cause.CHANGE, Cause.ROLLBACK, Cause.HEALTH)
+        assert state == RotationState(LATER if is_new else NOW)
 
     async def test_the_numbers_of_abandoned_versions_are_known(
         self, store: SecretStore, epoch: int, secret: Secret

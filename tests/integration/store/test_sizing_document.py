@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import secrets
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from keyturn.testing.store_samples import NOW, a_projection, a_version, an_attac
 PAGE = document("docs/sizing.md")
 SECRETS = 100
 ENVELOPE = 300
-DIGEST = "x" * 43
+DIGEST = secrets.token_urlsafe(32)
 KB = 1000
 
 

@@ -66,6 +66,7 @@ SLOW = workload(is_rolled_out=False)
 SLOW_DB = workload(DB, is_rolled_out=False)
 STALLED = workload(is_rolled_out=False, has_failed=True)
 FAILING = pod(ready=False, is_failing=True)
+LEAVING = pod(ready=False, is_failing=True, deleting=True)
 JUST_NOW: dict[str, Any] = {"ready": False, "unready_since": NOW - MINUTE / 3}
 THEIRS = workload(template="theirs", is_rolled_out=False)
 
@@ -91,8 +92,14 @@ THEIRS = workload(template="theirs", is_rolled_out=False)
         (RESTARTED, SLOW, [pod(is_failing=True, **JUST_NOW)], None),
         (OF_DB, SLOW_DB, [pod(DB, ready=False, deleting=True)], None),
         # Who got well since the restart can log in; then only what crashes counts
-        (DB_GOT_WELL, SLOW_DB, [pod(DB, ready=False)], Verdict.HEALTHY),
         (GOT_WELL, SLOW, [pod(), pod(ready=False)], Verdict.HEALTHY),
+        (GOT_WELL, SLOW, [pod(), LEAVING], Verdict.HEALTHY),
+        (GOT_WELL, workload(replicas=0), [], Verdict.HEALTHY),
+        # While none of its pods is ready nobody knows whether it still could
+        (GOT_WELL, SLOW, [pod(ready=False)], None),
+        (GOT_WELL, SLOW, [pod(deleting=True), pod(ready=False)], None),
+        (GOT_WELL, SLOW, [], None),
+        (DB_GOT_WELL, SLOW_DB, [pod(DB, ready=False)], None),
         (GOT_WELL, SLOW, [pod(is_failing=True, **JUST_NOW)], None),
         (DB_GOT_WELL, SLOW_DB, [pod(DB, ready=False, is_failing=True)], Verdict.FAILED),
         # Who changed the template since then may be to blame
@@ -133,6 +140,12 @@ def test_that_it_got_well_and_the_template_of_the_restart_are_remembered() -> No
 
     assert begun == replace(young, template="ours")
     assert well == changed == replace(begun, got_well=True)
+
+
+def test_a_pod_that_is_being_deleted_makes_nobody_ill() -> None:
+    """On a node that was lost it may stand for ever."""
+    assert seen(None, pod(), LEAVING, is_restarted=False).was_healthy
+    assert seen(replace(WELL, restarted_at=NOW), pod(), LEAVING).got_well
 
 
 def test_who_got_well_before_the_restart_was_well() -> None:

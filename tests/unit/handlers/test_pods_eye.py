@@ -5,11 +5,12 @@ import pytest
 
 from keyturn.domain.secret import SecretName
 from keyturn.handlers import pods_eye
-from keyturn.handlers.pods_eye import LONGEST, PAUSE, RATE, SHARE, SPACING, Pauses, PodsEye
+from keyturn.handlers.pods_eye import PAUSE, RATE, SPACING, Pauses, PodsEye
 from keyturn.kube.client import KubeClient
 from keyturn.kube.connection import Connection
 from keyturn.kube.metadata_watch import Sighting
 from keyturn.services.consumers.interest import Interest
+from keyturn.services.consumers.inventory import LONGEST, SHARE
 
 ONE, TWO, FAR = SecretName("shop", "one"), SecretName("shop", "two"), SecretName("bank", "one")
 

@@ -38,6 +38,7 @@ class Shelf:
     def __init__(self) -> None:
         self.secrets: dict[str, Json] = {}
         self.errors: dict[str, KeyturnError] = {}
+        self.create_error: KeyturnError | None = None
         self._writes = 0
 
     def put(self, body: Json) -> Written:
@@ -54,6 +55,8 @@ class Shelf:
         return self.secrets[name]
 
     async def create(self, _: str, body: bytearray, *, manager: str) -> Written:
+        if self.create_error is not None:
+            raise self.create_error
         made: Json = json.loads(body)
         if made["metadata"]["name"] in self.secrets:
             raise AlreadyExistsError("it exists already")
@@ -122,6 +125,7 @@ def synced(projection: Projection) -> dict[str, bool]:
 
 
 OWN, SHARED = {"name": "own"}, {"name": "shared"}
+OTHER_KEY = {"template": {"data": {"other": "{{ a }}"}}}
 
 
 @pytest.mark.parametrize("targets", [(OWN, SHARED), (SHARED, OWN)], ids=["last", "first"])
@@ -180,6 +184,35 @@ async def test_one_that_cannot_even_be_read_keeps_no_other_from_being_written(
 
     assert synced(done) == {"shared": False, "own": True}
     assert done.error is done.left_behind is error
+
+
+async def test_our_own_stays_claimed_as_a_whole_while_it_cannot_be_read(desk: Desk) -> None:
+    target = {**SHARED, "creationPolicy": "CreateOrMerge"}
+    await desk.project("first", target)
+    desk.shelf.errors["shared"] = DeniedError("a right is missing")
+    await desk.project("first", target)
+    del desk.shelf.errors["shared"]
+
+    theirs = await desk.project("second", {**SHARED, "creationPolicy": "Merge", **OTHER_KEY})
+    assert isinstance(theirs.error, TargetOwnedByOtherError)
+    assert (await desk.project("first", target)).error is None
+
+
+async def test_one_that_cannot_be_made_is_not_left_behind(desk: Desk) -> None:
+    desk.shelf.create_error = DeniedError("exceeded quota")
+
+    done = await desk.project("second", OWN)
+
+    assert done.error is desk.shelf.create_error
+    assert done.left_behind is None
+
+
+async def test_nor_is_one_that_cannot_be_rendered_the_first_time(desk: Desk) -> None:
+    done = await desk.project("second", {**OWN, "template": {"data": {"url": "{{ nobody }}"}}})
+
+    assert done.error is not None
+    assert done.error.code == "InvalidTemplate"
+    assert done.left_behind is None
 
 
 async def test_one_that_is_not_there_is_not_left_behind(desk: Desk) -> None:

@@ -22,6 +22,7 @@ from keyturn.domain.errors import (
     TargetUnavailableError,
 )
 from keyturn.domain.managed_secret import ManagedSecret
+from keyturn.domain.rotation import Outcome
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.handlers.operating import Operator
 from keyturn.handlers.witness import Witness
@@ -31,6 +32,7 @@ from keyturn.services.projecting import Projection
 from keyturn.services.reconciling import Reconciler
 from keyturn.services.scheduling import Scheduler
 from keyturn.services.status import TargetReport
+from keyturn.services.targets import SecretMissingError
 from keyturn.services.workqueue import Work, WorkQueue
 from rotation_office import NAME, failing, world_of
 from rotation_office import Operator as Engine
@@ -97,6 +99,7 @@ class Around:
         self.rotations = engine.rotations
         self.error: KeyturnError | None = None
         self.left_behind: KeyturnError | None = None
+        self.unprojected: KeyturnError | None = None
         self._engine = engine
 
     async def attach(self, _: ManagedSecret, __: Json) -> Secret:
@@ -109,7 +112,8 @@ class Around:
 
     async def project(self, _: ManagedSecret, secret: Secret, __: Any) -> Projection:
         target = TargetReport("db", "Opaque", synced=True, version=secret.stages.current)
-        return Projection([target], error=self.left_behind, left_behind=self.left_behind)
+        error = self.left_behind or self.unprojected
+        return Projection([target], error=error, left_behind=self.left_behind)
 
     async def report(self, *_: object) -> None:
         """Nobody asks for consumers here."""
@@ -346,6 +350,21 @@ async def test_one_that_is_cut_short_says_only_that(
 
 
 # What a rotation waits for
+
+
+async def test_a_rotation_ends_although_a_secret_to_merge_into_is_not_there(vault: Vault) -> None:
+    """It keeps no old credential, and nobody knows whether it ever comes."""
+    engine = await Engine(vault, world_of()).start()
+    await engine.one_turn()
+    await engine.stop()
+    stored = Stored({"data": engine.world.data, "rotation": engine.world.rotation})
+    around = Around(engine)
+
+    around.unprojected = SecretMissingError("the Secret shared does not exist yet")
+    await reconciler_of(stored, around).reconcile(Work(NAME))
+
+    (first,) = await engine.rotations_of()
+    assert first.outcome is Outcome.SUCCEEDED
 
 
 async def test_a_rotation_begins_only_after_every_secret_was_written(vault: Vault) -> None:

@@ -74,11 +74,15 @@ class MongoDBSession:
         self._order = order
 
     async def accepts(self, credential: Credential) -> bool:
+        return await self._accepts(credential, self._order.original_of(credential))
+
+    async def _accepts(self, credential: Credential, original: Credential) -> bool:
+        """Log in once; a refusal counts where the user of `original` may come from here."""
         try:
             async with connected(self._place, login_of(credential), self._place.parameters.source):
                 return True
         except LoginRefusedError:
-            await self._users.require_admission(username_of(credential))
+            await self._users.require_admission(username_of(original))
             return False
 
     async def set(self, pending: Credential) -> None:
@@ -98,12 +102,13 @@ class MongoDBSession:
         """Replace the password by one that nobody knows.
 
         MongoDB cannot disable a user, and dropUser would end its connections. A password that is
-        refused is gone already, and whichever stands there now is left alone.
+        refused is gone already, and whichever stands there now is left alone. Nothing is mended
+        here, so it is the user itself that has to be let in from here, else nobody can tell.
         """
         name = username_of(old)
         if any(username_of(each) == name and _are_equal(each, old) for each in kept):
             return
-        if not await self.accepts(old):
+        if not await self._accepts(old, old):
             return
         unknown = secrets.token_urlsafe(_UNKNOWN_BYTES)
         await self._users.set_password(name, unknown, await self._existing(name))

@@ -87,8 +87,8 @@ class Users:
         address = await self._own_address()
         if not (admit(user.restrictions, address) and admit(user.inherited, address)):
             raise TargetUnavailableError(
-                f"nothing is known of the password of {name!r}: its authenticationRestrictions, or "
-                "those of its roles, do not let it in from Keyturn's address"
+                f"nothing is known of the password: the authenticationRestrictions of {name!r}, or "
+                "those of its roles, let nobody in from Keyturn's address"
             )
 
     async def _own_address(self) -> str:

@@ -1,5 +1,6 @@
 """The accounts of the server: what stands in them, and the statements that change them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -74,32 +75,43 @@ class Accounts:
             raise TargetRefusedError(f"there is no account {username!r}@{self._host!r}")
         return account
 
-    async def obstacle(self, username: str) -> str:
-        """Say why a login by the password alone cannot be one of this account; empty: it is."""
+    async def obstacle(self, username: str, original: str) -> str:
+        """Say why a login by the password alone cannot be one of an account; empty: it is.
+
+        Which account a login is of goes by the names alone. What is asked of it is read from the
+        account of `original`: the same one, or that which it is going to be like.
+        """
         columns = ", ".join(["User", "Host", "ssl_type", *_REQUIREMENTS])
         found = await self._connection.rows(
-            f"SELECT {columns} FROM mysql.user WHERE User IN (%s, '')",  # noqa: S608
+            f"SELECT {columns} FROM mysql.user WHERE User IN (%s, %s, '')",  # noqa: S608
             username,
+            original,
         )
         known = {
             Name(user, host): asked for user, host, *asked in (map(_text, row) for row in found)
         }
-        own = next((name for name in known if self._is_own(name, username)), None)
-        if own is None:
-            return ""  # Nobody can log in as who is not there.
-        shown = f"{own.user!r}@{own.host!r}"
-        if account_of(known, await self._connection.places()) != own:
-            return f"from Keyturn's address a login is not one of {shown}"
-        kind, cipher, issuer, subject = known[own]
+        own, model = (self._own(known, each) for each in (username, original))
+        if own is None or model is None:
+            return ""  # Nobody can log in as who is not there, nor is anybody made like it.
+        rivals = [name for name in known if name.user in (username, "")]
+        if account_of(rivals, await self._connection.places()) != own:
+            return f"from Keyturn's address a login is not one of {_shown(own)}"
+        return await self._unmet(model, *known[model])
+
+    def _own(self, known: Iterable[Name], username: str) -> Name | None:
+        """Choose the account of the host part that is rotated; None if it is not there."""
+        host = self._host.casefold()
+        found = (name for name in known if name.user == username and name.host.casefold() == host)
+        return next(found, None)
+
+    async def _unmet(self, name: Name, kind: str, cipher: str, issuer: str, subject: str) -> str:
+        """Say what an account asks for that Keyturn has not; empty: nothing."""
         if kind == "X509" or issuer or subject:
-            return f"{shown} asks for a certificate, and Keyturn has none"
+            return f"{_shown(name)} asks for a certificate, and Keyturn has none"
         used = await self._connection.cipher()
         if (kind and not used) or (cipher and cipher != used):
-            return f"{shown} asks for another encryption than Keyturn's"
+            return f"{_shown(name)} asks for another encryption than Keyturn's"
         return ""
-
-    def _is_own(self, name: Name, username: str) -> bool:
-        return name.user == username and name.host.casefold() == self._host.casefold()
 
     async def create_locked(self, username: str, plugin: str, verifier: bytes) -> None:
         """Make an account that nobody can log in to yet."""
@@ -184,6 +196,10 @@ class Accounts:
             quoted = self._connection.quoted
             return "REQUIRE " + " AND ".join(f"{word} {quoted(it)}" for word, it in given.items())
         return "REQUIRE " + {"ANY": "SSL", "X509": "X509"}.get(row["ssl_type"], "NONE")
+
+
+def _shown(name: Name) -> str:
+    return f"{name.user!r}@{name.host!r}"
 
 
 def _limit(row: dict[str, str], limits: dict[str, str]) -> str:

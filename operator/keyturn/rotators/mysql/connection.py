@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -107,13 +108,15 @@ class Connection:
         await self.rows(statement)
 
     async def places(self) -> frozenset[str]:
-        """Return the names by which the server may know this client: as it tells, and the address.
+        """Return the names by which the server knows this client: as it tells, or also an address.
 
-        It knows both where it looks up host names, and tells only the name then.
+        It knows both where it looks up host names, and tells only the name then. The address is
+        this side's own there; it is not where the server sees one if that is translated between.
         """
         told = str(await self.value("SELECT USER()")).rpartition("@")[2]
-        own = self._lever.getsockname()[0] if self._lever is not None else told
-        return frozenset({told, own})
+        if _is_address(told) or self._lever is None:
+            return frozenset({told})
+        return frozenset({told, self._lever.getsockname()[0]})
 
     async def cipher(self) -> str:
         """Name the encryption that was agreed on; empty without TLS."""
@@ -193,6 +196,14 @@ class Connection:
         self._driver = None
         if self._lever is not None:
             self._lever.close()
+
+
+def _is_address(place: str) -> bool:
+    try:
+        ip_address(place)
+    except ValueError:
+        return False
+    return True
 
 
 @asynccontextmanager

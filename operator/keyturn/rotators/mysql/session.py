@@ -69,13 +69,16 @@ class MySQLSession:
             async with connected(self._server, login) as connection:
                 account = await connection.value("SELECT CURRENT_USER()", login=True)
         except LoginRefusedError:
-            await self._require_reach(login.username)
+            original = login_of(self._order.original_of(credential))
+            await self._require_reach(login.username, original.username)
             return False
         self._require_own(login.username, account)
         return True
 
-    async def _require_reach(self, username: str) -> None:
+    async def _require_reach(self, username: str, original: str) -> None:
         """Pass if a login by the right password would have been one of the account.
+
+        It is taken to ask for what that of `original` does.
 
         Raises:
             TargetUnavailableError: it would not, so nothing is known of the password.
@@ -84,7 +87,7 @@ class MySQLSession:
             account = await self._connection.value("SELECT CURRENT_USER()")
             if account.rpartition("@")[0] == username:
                 self._require_own(username, account)
-        elif obstacle := await self._accounts.obstacle(username):
+        elif obstacle := await self._accounts.obstacle(username, original):
             raise TargetUnavailableError(f"nothing is known of the password: {obstacle}")
 
     def _require_own(self, username: str, account: str) -> None:

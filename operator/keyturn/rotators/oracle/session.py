@@ -33,6 +33,7 @@ class OracleSession:
         self._connection = connection
         self._order = order
         self._own = own
+        self._unlocked = ""
         digest = hashlib.sha256(f"keyturn:{order.base_username.upper()}".encode()).digest()
         self._lock = int.from_bytes(digest[:4], "big") % _LOCK_NUMBERS
 
@@ -69,11 +70,18 @@ class OracleSession:
             async with connected(self._server, user) as connection:
                 await connection.rows("SELECT 1 FROM dual", login=True)
         except AccountLockedError:
-            await self._require_lasting_lock(user)
+            if not self._will_be_unlocked(credential):
+                await self._require_lasting_lock(user)
             return False
         except LoginRefusedError:
             return False
         return True
+
+    def _will_be_unlocked(self, credential: Credential) -> bool:
+        """Tell whether `set` unlocks the user, and has not done so in this session."""
+        name = User.of_version(credential).name
+        original = User.of_version(self._order.original_of(credential)).name
+        return name not in (original, self._unlocked)
 
     async def _require_lasting_lock(self, user: User) -> None:
         """Pass if somebody locked the account.
@@ -134,6 +142,7 @@ class OracleSession:
             for statement in differences(wanted, had, quoted(user.name)):
                 await self._connection.execute(statement)
         await self._alter(user.name, f'IDENTIFIED BY "{user.plaintext()}" ACCOUNT UNLOCK')
+        self._unlocked = user.name
 
     def _source(self, name: str) -> str:
         if self._order.current is not None:

@@ -3,17 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from keyturn.domain.consumers import WorkloadRef
-from keyturn.domain.errors import ClusterUnavailableError
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.restart_marks import was_restarted_for
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.services.consumers.acting import Acting
 from keyturn.services.consumers.interest import Interest
-from keyturn.services.consumers.inventory import Consumers, View, native_names
+from keyturn.services.consumers.inventory import Consumers, View
 from keyturn.services.consumers.reporting import ConsumersReport, consumers_report
-
-UNKNOWN = 60.0
-"""Seconds until consumers that could not be read are looked at again."""
 
 
 class FollowedConsumers:
@@ -51,22 +47,14 @@ class FollowedConsumers:
         current = secret.stages.current
         if current is None:
             return None
-        view = await self._look(resource, secret)
+        view = await self._consumers.look(resource, secret, recent=True)
         if view.inventory is None:
-            # Nothing tells when a right is given back.
-            self._later(UNKNOWN, resource.name)
+            self._later(view.rest, resource.name)
         acted = await self._acting.act(resource, secret, view)
         if not resource.spec.asks_for_consumers:
             return None
         failed = _failed(resource, view, current, unwell)
         return consumers_report(view, current, acted, failed=failed)
-
-    async def _look(self, resource: ManagedSecret, secret: Secret) -> View:
-        try:
-            return await self._consumers.look(resource, secret, recent=True)
-        except ClusterUnavailableError as error:
-            # The list of the pods is heavy, and may be refused where all else is answered.
-            return View(native_names(resource), (), why=error.message)
 
     def forget(self, name: SecretName) -> None:
         """Forget a ManagedSecret that is gone."""

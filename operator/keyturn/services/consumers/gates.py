@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from keyturn.domain.consumers_spec import Action, ConsumersSpec, OnFailure
-from keyturn.domain.errors import ClusterUnavailableError
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.restart_marks import was_restarted_for
 from keyturn.domain.rollout import Rollout, Verdict, Watched
@@ -27,7 +26,10 @@ moment later; whoever is not seen to have begun by then begins with what is proj
 """
 
 PAUSE = timedelta(seconds=30)
-"""How long until somebody who is waited for is looked at again; mostly a watch is faster."""
+"""How long until somebody who is waited for is looked at again, or longer where that is heavy.
+
+Mostly a watch is faster.
+"""
 
 MOST_NAMED = 10
 """So many workloads are named; the status has more of them."""
@@ -85,18 +87,18 @@ class ConsumerGate:
     ) -> Sight:
         # Of before the request: what it answers may be as old as that.
         now = self._clock()
-        try:
-            view = await self._consumers.look(resource, secret)
-        except ClusterUnavailableError as error:
-            return _judged(_unknown(error.message, now), asked, known)
+        view = await self._consumers.look(resource, secret)
         watched = _watched(resource, view, asked, now)
         rollouts = known if watched is None else watched.rollouts(known)
         if tuple(rollouts) != tuple(known) and self._leadership.is_leading():
             await self._journal.note_rollouts(self._leadership.epoch, secret.id, rollouts)
         # Who cannot be gone back for needs no way back.
         awaited = rollouts if asked.goes_back else ()
-        sight = sight_of(view, asked.version, awaited, now) if asked.waits else UNSEEN
-        looks = [] if watched is None else [_next_look(watched, each) for each in rollouts]
+        # What could not be seen is told in any case, so that somebody looks again.
+        is_told = asked.waits or view.inventory is None
+        sight = sight_of(view, asked.version, awaited, now) if is_told else UNSEEN
+        soon = now + _pause(view)
+        looks = [] if watched is None else [_next_look(watched, each, soon) for each in rollouts]
         return _judged(replace(sight, wake=earliest([sight.wake, *looks])), asked, rollouts)
 
 
@@ -153,9 +155,13 @@ def _watched(resource: ManagedSecret, view: View, asked: _Asked, now: datetime) 
     )
 
 
-def _next_look(watched: Watched, rollout: Rollout) -> datetime | None:
+def _pause(view: View) -> timedelta:
+    return max(PAUSE, timedelta(seconds=view.rest))
+
+
+def _next_look(watched: Watched, rollout: Rollout, soon: datetime) -> datetime | None:
     """Tell when to look at a restart again; no watch tells when a workload has got well."""
-    due, soon = watched.due(rollout), watched.now + PAUSE
+    due = watched.due(rollout)
     if due is None:
         return None
     return max(due, soon) if rollout.got_well else soon
@@ -165,7 +171,8 @@ def sight_of(view: View, version: int, rollouts: Sequence[Rollout], now: datetim
     """Tell whether all have moved to a version; `now` is when the view was asked for."""
     moved, settled_at = view.moved(version), _settled_at(view, version)
     if moved is None:
-        return _unknown(view.why, now)
+        why = f"it is not known who uses it ({view.why})"
+        return Sight(why=why, is_brief=False, wake=now + _pause(view))
     if settled_at is None:
         return Sight(why="not every target shows the current version yet", wake=now + SETTLED)
     if now < settled_at:
@@ -180,7 +187,7 @@ def sight_of(view: View, version: int, rollouts: Sequence[Rollout], now: datetim
         if waited_for
         else f"{_listed(under_way)} are watched after their restart"
     )
-    return Sight(why=why, is_brief=False, wake=now + PAUSE)
+    return Sight(why=why, is_brief=False, wake=now + _pause(view))
 
 
 def _settled_at(view: View, version: int) -> datetime | None:
@@ -189,10 +196,6 @@ def _settled_at(view: View, version: int) -> datetime | None:
     shown = [newest.get(name) for name in view.native_names]
     since = [spell.since for spell in shown if spell is not None and spell.version == version]
     return max(since) + SETTLED if len(since) == len(shown) and since else None
-
-
-def _unknown(why: str, now: datetime) -> Sight:
-    return Sight(why=f"it is not known who uses it ({why})", is_brief=False, wake=now + PAUSE)
 
 
 def _listed(named: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from keyturn.services.rotation.gating import (
     retirement,
     waits_for_consumers,
 )
+from keyturn.services.rotation.matching import Trouble
 from keyturn.services.rotation.pausing import is_over
 from keyturn.store.journal import Journal
 
@@ -53,12 +54,12 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
     urgent: bool,
     wants_change: bool = False,
     sight: Sight = UNSEEN,
-    hindered: bool = False,
+    trouble: Trouble | None = None,
 ) -> Decision:
     """Decide; `urgent` says that something changed, so that a back-off is over.
 
-    `wants_change` says that a value beside the credential is to be another one, `hindered` that
-    what was decided last could not begin.
+    `wants_change` says that a value beside the credential is to be another one, `trouble` why what
+    was decided last could not begin.
 
     Raises:
         InvalidParameterError: the schedule cannot be read.
@@ -69,15 +70,22 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
         return Decision(Cause.INITIAL)
     is_asked = token_of(resource) not in ("", journal.state.handled_token if journal.state else "")
     # Where there is no way back, a person may go forward.
-    if sight.failed and not (hindered and is_asked):
+    if sight.failed and not (trouble is not None and is_asked):
         return Decision(Cause.HEALTH)
     held = is_held(rotation, secret, journal, sight, now)
     if is_asked and not held:
         return Decision(Cause.REQUEST)
     decision = _of_time(rotation, secret, journal, sight, now)
-    if wants_change and not decision.acts:
+    # By turns with a retirement that cannot be done now: neither is to wait for the other for ever.
+    is_free = not decision.acts or (decision.retires and _is_of_retirement(trouble))
+    if wants_change and is_free:
         decision = decision._replace(held_back=Cause.CHANGE) if held else Decision(Cause.CHANGE)
     return decision._replace(held_back=Cause.REQUEST) if is_asked else decision
+
+
+def _is_of_retirement(trouble: Trouble | None) -> bool:
+    failure = None if trouble is None else trouble.failure
+    return failure is not None and failure.step is Step.RETIRE
 
 
 def _of_open(open_rotation: Rotation, now: datetime, *, urgent: bool) -> Decision:

@@ -71,11 +71,15 @@ def retirement(rotation: RotationSpec, secret: Secret, journal: Journal) -> date
         return None
     if journal.state.retire_at is not None or not waits_for_consumers(rotation):
         return journal.state.retire_at
-    ended = (one.ended_at for one in journal.rotations if one.outcome is Outcome.SUCCEEDED)
+    ended = (one for one in journal.rotations if one.outcome is Outcome.SUCCEEDED)
     newest = next(ended, None)
-    if newest is None or rotation.overlap is None:
+    if newest is None or newest.ended_at is None or rotation.overlap is None:
         return None
-    return newest + rotation.overlap.longest
+    # Without a target there may be another version since, which no rotation made.
+    known = {version.number for version in secret.versions}
+    if newest.number not in known or not secret.is_current_credential(newest.number):
+        return None
+    return newest.ended_at + rotation.overlap.longest
 
 
 def promised_until(rotation: RotationSpec, secret: Secret, journal: Journal) -> datetime | None:
@@ -105,7 +109,8 @@ def keeps_previous(wanted: Wanted, secret: Secret) -> bool:
     back_to = wanted.back_to if wanted.cause.goes_back else None
     if back_to is None:
         return False
-    return back_to == secret.stages.previous or secret.is_current_credential(back_to)
+    stood = (secret.stages.current, secret.stages.previous)
+    return secret.credential(back_to) in {secret.credential(each) for each in stood if each}
 
 
 def version_before(secret: Secret, journal: Journal) -> int | None:

@@ -222,7 +222,7 @@ class PendingVersions:
             username = text_of(current[key])
         if wanted.cause.goes_back and not is_same:
             _require_rollback(named, username, rotation, wanted)
-        if not takes_turns(rotation):
+        if not takes_turns(rotation) and not is_same:
             return username, None
         base = self.identities.base_of(username, state, aim)
         if wanted.cause.goes_back or wanted.cause is Cause.CHANGE:

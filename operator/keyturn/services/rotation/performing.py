@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from keyturn.domain.rotation import (
 )
 from keyturn.domain.rotation_event import Channel
 from keyturn.domain.rotation_machine import BACKWARD, FORWARD, RETIREMENT, Phase
-from keyturn.domain.secret import Secret
+from keyturn.domain.secret import Secret, SecretName
 from keyturn.observability import failpoints
 from keyturn.rotators.interface import Order
 from keyturn.services.clock import Clock
@@ -248,21 +248,23 @@ class Performing:
             drop=lambda: self._journal.drop(self._leadership.epoch, rotation.id, self._telling()),
             retired=_nothing,
         )
-        errand = Errand.of(rotation)
-        async with self._order(turn, aim, secret, journal, errand) as order:
-            if self._is_of_another_target(order, journal, aim):
-                raise InvalidSpecError(
-                    f"the rotation to version {rotation.number} began with another rotator or "
-                    "user: put spec.rotation back as it was until it is over"
-                )
+        async with self._order(turn, aim, secret, journal, Errand.of(rotation)) as whole:
+            order = whole
+            if self._is_of_another_target(whole, journal, aim):
+                if is_forward:
+                    raise AnotherTargetError(turn.resource.name, rotation.number)
+                # It ends if the current credential works here; nothing else is this target's.
+                order = replace(whole, pending=None, previous=None)
             ended = await self._run(aim, order, records, start)
         if ended.is_refused and await self._is_outdated(turn, secret, rotation):
-            # The next one follows.
-            await self._end_refused(rotation, "its values were changed")
+            # There is nothing to be undone, and the next one follows.
+            await self._give_up(rotation, "its values were changed")
+            await records.drop()
         elif ended.is_refused and ended.failure and rotation.cause is Cause.ROLLBACK:
-            # The same values come no closer by being tried again, and whoever asked waits.
+            # The same values come no closer by being tried again, and whoever asked waits. It is
+            # undone like any other: what an earlier try sent may have arrived late.
             why = f"{ended.failure.message} ({ended.failure.code})"
-            await self._end_refused(rotation, f"the target does not take it: {why}")
+            await self._give_up(rotation, f"the target does not take it: {why}")
         elif ended.failure is not None:
             await self._record_failure(turn, rotation, ended.failure)
         elif ended.phase is Phase.DROPPED:
@@ -278,12 +280,9 @@ class Performing:
         view = self._view_of(turn.resource.namespace)
         return await self._pending.is_outdated(turn.resource, secret, view, rotation.number)
 
-    async def _end_refused(self, rotation: Rotation, why: str) -> None:
-        """End a rotation that its target has just refused: nothing is to be undone."""
-        epoch = self._leadership.epoch
-        logger.warning("rotation to version %d was given up: %s", rotation.number, why)
-        await self._journal.give_up(epoch, rotation.id, why)
-        await self._journal.drop(epoch, rotation.id, self._telling())
+    async def _give_up(self, rotation: Rotation, why: str) -> None:
+        logger.warning("rotation to version %d is given up: %s", rotation.number, why)
+        await self._journal.give_up(self._leadership.epoch, rotation.id, why)
 
     async def _record_failure(self, turn: Turn, rotation: Rotation, failure: Failure) -> None:
         # One that does not lead any more has cut itself off, and tells of no failure.
@@ -296,9 +295,8 @@ class Performing:
         # A first credential has nothing that could be gone back to.
         is_first = rotation.cause is Cause.INITIAL
         if failed.failures >= turn.spec.max_failures and not failed.give_up and not is_first:
-            await self._journal.give_up(
-                epoch, rotation.id, f"it failed {failed.failures} times, last with {failure.code}"
-            )
+            why = f"it failed {failed.failures} times, last with {failure.code}"
+            await self._give_up(rotation, why)
 
     async def _retire(self, turn: Turn, aim: Aim, secret: Secret, journal: Journal) -> None:
         """End the previous credential in the target.
@@ -364,6 +362,18 @@ class RetirementFailedError(TargetUnavailableError):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+
+class AnotherTargetError(InvalidSpecError):
+    """The rotation that is open is not to go on in the target that is named now."""
+
+    def __init__(self, name: SecretName, number: int) -> None:
+        super().__init__(
+            f"the rotation to version {number} began with another rotator or user: put "
+            "spec.rotation back as it was until it is over; or give it up, which asks only that "
+            "the target named now takes the current credential: "
+            f"keyturn rotate {name.name} -n {name.namespace} --cancel"
+        )
 
 
 class FormerTargetError(RetirementFailedError):

@@ -207,7 +207,7 @@ class Rotations:
             urgent=urgent,
             wants_change=wants_change,
             sight=sight,
-            hindered=known.trouble is not None,
+            trouble=known.trouble,
         )
         if error is None:
             turn = turn_of(resource, secret, journal, decision, sight)
@@ -271,6 +271,7 @@ class Rotations:
             wake = trouble.retry_at
         elif needs_secrets(turn.spec, turn.wanted):
             begins = turn
+            known.is_urgent |= urgent
         else:
             self._turns.assign(turn, known)
         self._wake(name, wake)
@@ -282,21 +283,21 @@ class Rotations:
 
     def shown(self, look: Look, left_behind: KeyturnError | None) -> Look:
         """Let begin what waited for the native Secrets; `left_behind` keeps one as it stands."""
-        name = look.secret.name
-        known = self._known.get(name)
+        known = self._known.get(look.secret.name)
         if known is None:
             return look
         known.is_shown = True
         known.left_behind = None if left_behind is None else left_behind_by(left_behind)
         if look.begins is None:
             return look
+        known.is_urgent = False
         if left_behind is None:
             self._turns.assign(look.begins, known)
         elif look.wants_change:
             # It may be what the native Secret lacks.
             self._turns.assign(replace(look.begins, wanted=Wanted(Cause.CHANGE)), known)
         else:
-            self._turns.take_back(name)
+            self._turns.take_back(look.secret.name)
             return replace(look, trouble=known.left_behind, is_acting=False)
         return look
 

@@ -44,8 +44,9 @@ REFUSALS: Mapping[Phase, tuple[str, str]] = {
     ),
     Phase.FORWARD_PROBE: (
         "BothRefused",
-        "the target takes neither the current nor the pending credential; give it one of them, or "
-        "list the user in the rotator's allowedUsernames",
+        "the target takes neither the current nor the pending credential; give it one of them, "
+        "list the user in the rotator's allowedUsernames, or name the rotator again that the "
+        "rotation began with",
     ),
 }
 """The code and the text of each phase in which the target said no, and a person has to act."""
@@ -197,9 +198,10 @@ class Run:
     async def _probe(self, phase: Phase) -> Reply:
         about_current = phase in (Phase.UNDO_PROBE_CURRENT, Phase.UNDO_TEST_CURRENT)
         credential = self._order.current if about_current else self._order.pending
-        # Where there is no current credential, none can be lost.
-        accepted = credential is None or await self._open.accepts(credential)
-        return Reply.YES if accepted else Reply.NO
+        if credential is None:
+            # Where there is no current credential, none can be lost.
+            return Reply.YES if about_current else Reply.NO
+        return Reply.YES if await self._open.accepts(credential) else Reply.NO
 
     async def _prove(self) -> Reply:
         is_proved = await self._owns(self._order.current, self._order.previous)
@@ -218,13 +220,20 @@ class Run:
             case Phase.SET:
                 await self._open.set(_there(order.pending))
             case Phase.UNDO_SET_CURRENT:
-                # Else whoever names another user would have its password set by giving up.
-                if not await self._owns(order.pending, order.previous):
+                # Else whoever names another user would have its password set by giving up. Nothing
+                # is pending where the rotation began in another target: here nothing was changed.
+                if order.pending is None or not await self._owns(order.pending, order.previous):
                     raise TargetRefusedError("the secret cannot prove that it owns the user")
                 await self._open.set(_there(order.current))
             case Phase.UNDO_RETIRE:
                 await self._retire(_there(order.pending), self._kept(order.previous))
             case _:
+                # Nor may a user be locked out by whoever only names it.
+                if not (self._task.may_set or await self._owns(order.current)):
+                    raise TargetRefusedError(
+                        "the target does not take the current credential: in it the previous one "
+                        "is not ended"
+                    )
                 await self._retire(_there(order.previous), self._kept())
 
     async def _retire(self, old: Credential, kept: list[Credential]) -> None:

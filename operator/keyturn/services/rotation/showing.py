@@ -2,7 +2,7 @@
 
 from keyturn.domain.errors import ConflictError, KeyturnError, SecretLeftBehindError
 from keyturn.domain.managed_secret import CreationPolicy, ManagedSecret
-from keyturn.domain.rotation import Cause, Failure, RotationSpec, Step
+from keyturn.domain.rotation import Failure, RotationSpec, Step
 from keyturn.domain.secret import Secret
 from keyturn.services.rotation.matching import Known
 from keyturn.services.rotation.pending import Wanted
@@ -14,8 +14,7 @@ def needs_secrets(rotation: RotationSpec, wanted: Wanted | None) -> bool:
     Without a target the old values stay valid. What goes back, or changes only what stands beside
     the credential, may be just what a native Secret lacks.
     """
-    replaces = wanted is not None and wanted.cause in (Cause.SCHEDULE, Cause.REQUEST)
-    return replaces and rotation.rotator is not None
+    return wanted is not None and wanted.cause.renews and rotation.rotator is not None
 
 
 def left_behind_by(error: KeyturnError) -> Failure:

@@ -6,6 +6,7 @@ import pytest
 
 from keyturn.domain.errors import (
     TargetRefusedError,
+    TargetUnavailableError,
 )
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Target
@@ -45,6 +46,43 @@ async def test_the_clone_is_as_the_original_after_each_turn(
         wanted = site.told(username_of(order.current))
         order = await turn(target, site, order)
         assert site.told(f"{base}_clone") == wanted == site.told(base)
+
+
+async def test_restrictions_that_the_current_user_has_lost_hinder_no_turn(
+    target: Target, site: MongoSite
+) -> None:
+    order = await turn(target, site, await begun(site, Strategy.ALTERNATING_USERS))
+    order = await turn(target, site, order)
+    base, clone = order.base_username, f"{order.base_username}_clone"
+    site.ask("updateUser", clone, authenticationRestrictions=[{"clientSource": ["192.0.2.7"]}])
+    assert order.pending is not None
+    assert order.previous is not None
+
+    async with opened(target, order) as session:
+        # Where no rotation mends it, nobody can tell whether the credential is ended.
+        for old in (order.previous, order.pending):
+            with pytest.raises(TargetUnavailableError, match="authenticationRestrictions"):
+                await session.retire(old, [])
+        assert not await session.accepts(order.pending)
+        await session.set(order.pending)
+        assert await session.accepts(order.pending)
+
+    assert site.told(clone) == site.told(base)
+
+
+async def test_restrictions_of_the_current_user_are_those_of_the_other_after_its_turn(
+    target: Target, site: MongoSite
+) -> None:
+    order = await begun(site, Strategy.ALTERNATING_USERS)
+    assert order.pending is not None
+    elsewhere = [{"clientSource": ["192.0.2.7"]}]
+    site.ask("updateUser", order.base_username, authenticationRestrictions=elsewhere)
+
+    async with opened(target, order) as session:
+        for _ in range(2):
+            with pytest.raises(TargetUnavailableError, match="authenticationRestrictions"):
+                await session.accepts(order.pending)
+            await session.set(order.pending)
 
 
 @pytest.mark.parametrize("mechanisms", [["SCRAM-SHA-256"], ["SCRAM-SHA-1", "SCRAM-SHA-256"]])

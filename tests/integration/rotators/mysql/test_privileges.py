@@ -3,11 +3,12 @@
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pymysql
 import pytest
 
-from keyturn.domain.errors import TargetRefusedError
+from keyturn.domain.errors import TargetRefusedError, TargetUnavailableError
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Order, Target
 from keyturn.rotators.mysql.rotator import MySQLRotator
@@ -121,6 +122,60 @@ async def test_the_two_are_equal_after_each_turn_whatever_changed(
 
         assert state(site, base + SUFFIX) == state(site, base)
         order = site.next_turn(order, version)
+
+
+@pytest.mark.parametrize("change", ["X509", "CIPHER 'ECDHE-RSA-AES128-SHA'"])
+async def test_what_only_the_other_user_asks_for_hinders_no_turn(
+    site: MariaDBSite, rotator: MySQLRotator, change: str
+) -> None:
+    current = await site.born(ALTERNATING)
+    base = text(current, "username")
+    await turned(rotator, site.target(), order := site.first_turn(ALTERNATING, current))
+    await turned(rotator, site.target(), back := site.next_turn(order, 3))
+    site.server.run(f"ALTER USER {site.account(base + SUFFIX)} REQUIRE {change}")
+    following = site.next_turn(back, 4)
+    assert following.pending is not None
+
+    async with rotator.session(site.target(), following) as session:
+        assert not await session.accepts(following.pending)
+        await session.set(following.pending)
+        assert await session.accepts(following.pending)
+
+    assert state(site, base + SUFFIX) == state(site, base)
+
+
+async def test_what_the_current_user_asks_for_hinders_the_turn_of_the_other(
+    site: MariaDBSite, rotator: MySQLRotator
+) -> None:
+    current = await site.born(ALTERNATING)
+    base = text(current, "username")
+    await turned(rotator, site.target(), order := site.first_turn(ALTERNATING, current))
+    await turned(rotator, site.target(), back := site.next_turn(order, 3))
+    site.server.run(f"ALTER USER {site.account(base)} REQUIRE X509")
+    following = site.next_turn(back, 4)
+    assert following.pending is not None
+
+    async with rotator.session(site.target(), following) as session:
+        for _ in range(2):
+            with pytest.raises(TargetUnavailableError, match="asks for"):
+                await session.accepts(following.pending)
+            await session.set(following.pending)
+
+
+async def test_another_account_in_the_way_of_the_other_user_is_not_mended_by_its_turn(
+    site: MariaDBSite, rotator: MySQLRotator
+) -> None:
+    order = site.first_turn(ALTERNATING, await site.born(ALTERNATING))
+    assert order.pending is not None
+    await turned(rotator, site.target(), order)
+    other = site.renewed(order.pending, 9)
+    barrier = f"'{order.base_username}{SUFFIX}'@'127.0.0.%'"
+    site.server.run(f"CREATE USER {barrier} IDENTIFIED BY 'another'")
+    following = replace(order, pending=other)
+
+    async with rotator.session(site.target(), following) as session:
+        with pytest.raises(TargetUnavailableError, match="from Keyturn's address"):
+            await session.accepts(other)
 
 
 async def test_all_privileges_are_given_as_such(

@@ -21,6 +21,7 @@ from keyturn.rotators.interface import Credential, Order
 from keyturn.rotators.mysql.rotator import MySQLRotator
 from keyturn.rotators.mysql.session import lock_name
 from servers.mariadb_site import ADMIN, MariaDBSite, text, values
+from servers.translation import translated
 
 WAITING = "SELECT ID FROM information_schema.PROCESSLIST WHERE STATE = 'User lock'"
 ALTERNATING, SINGLE = Strategy.ALTERNATING_USERS, Strategy.SINGLE_USER
@@ -192,6 +193,21 @@ class TestProbe:
         async with rotator.session(site.target(), order) as session:
             with pytest.raises(TargetUnavailableError, match="from Keyturn's address"):
                 await session.accepts(current)
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.%"])
+    async def test_an_account_for_the_address_before_it_is_translated_is_not_in_the_way(
+        self, site: MariaDBSite, rotator: MySQLRotator, host: str
+    ) -> None:
+        order, pending = await begun(site)
+        assert order.current is not None
+        name = order.base_username
+        site.server.run(f"CREATE USER '{name}'@'{host}' IDENTIFIED BY 'another'")
+        async with (
+            translated(site.server.port, "127.9.8.7") as port,
+            rotator.session(site.target(port=port), order) as session,
+        ):
+            assert await session.accepts(order.current)
+            assert not await session.accepts(pending)
 
     async def test_without_an_administrator_the_account_of_another_host_proves_nothing(
         self, site: MariaDBSite, rotator: MySQLRotator

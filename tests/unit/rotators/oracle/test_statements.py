@@ -69,12 +69,32 @@ class Recording:
 
 
 def session(
-    recording: Recording, strategy: Strategy, own: Credential | None = None, **parameters: Any
+    recording: Recording,
+    strategy: Strategy,
+    own: Credential | None = None,
+    *,
+    current: Credential | None = None,
+    pending: Credential | None = None,
+    **parameters: Any,
 ) -> OracleSession:
-    order = order_of(strategy, "app", credential(2), credential(1))
+    order = order_of(strategy, "app", pending or credential(2), current or credential(1))
     server = Server(Address.read({**WRITTEN, **parameters}), None, 5.0)
     user = User.of_version(own) if own else None
     return OracleSession(server, cast("Connection", recording), order, user)
+
+
+def lock_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each login fail as that to a locked account."""
+
+    def log_in() -> Connection:
+        raise oracledb.DatabaseError(SimpleNamespace(code=28000))
+
+    @asynccontextmanager
+    async def refusing(*_: object) -> AsyncIterator[Connection]:
+        with translated(login=True):
+            yield log_in()
+
+    monkeypatch.setattr("keyturn.rotators.oracle.session.connected", refusing)
 
 
 async def test_an_administrator_sets_a_password_as_it_is() -> None:
@@ -211,15 +231,7 @@ async def test_who_is_retired_is_locked_and_nobody_else() -> None:
 async def test_who_is_locked_for_a_time_is_not_taken_for_refused(
     monkeypatch: pytest.MonkeyPatch, status: str, is_told: bool
 ) -> None:
-    def log_in() -> Connection:
-        raise oracledb.DatabaseError(SimpleNamespace(code=28000))
-
-    @asynccontextmanager
-    async def refusing(*_: object) -> AsyncIterator[Connection]:
-        with translated(login=True):
-            yield log_in()
-
-    monkeypatch.setattr("keyturn.rotators.oracle.session.connected", refusing)
+    lock_out(monkeypatch)
     tried = session(Recording({("account_status", "APP"): [(status,)]}), Strategy.SINGLE_USER)
 
     if is_told:
@@ -227,6 +239,28 @@ async def test_who_is_locked_for_a_time_is_not_taken_for_refused(
     else:
         with pytest.raises(TargetUnavailableError, match="unlock it"):
             await tried.accepts(credential(1))
+
+
+async def test_the_other_user_that_is_locked_for_a_time_has_its_turn_which_unlocks_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock_out(monkeypatch)
+    statuses = {("account_status", name): [("LOCKED(TIMED)",)] for name in ("APP", "APP_CLONE")}
+    users = {("dba_users", name): [USERS] for name in ("APP", "APP_CLONE")}
+    recording = Recording({**statuses, **users})
+    current, pending = credential(3), credential(4, "app_clone")
+    tried = session(recording, Strategy.ALTERNATING_USERS, current=current, pending=pending)
+
+    assert not await tried.accepts(pending)
+    for other in (current, credential(2, "app_clone")):
+        with pytest.raises(TargetUnavailableError, match="unlock it"):
+            await tried.accepts(other)
+
+    # What locks it once more is not mended by what was done already.
+    await tried.set(pending)
+    assert recording.said[-1].endswith("ACCOUNT UNLOCK")
+    with pytest.raises(TargetUnavailableError, match="APP_CLONE is locked"):
+        await tried.accepts(pending)
 
 
 async def test_a_lock_that_is_not_given_is_not_had() -> None:

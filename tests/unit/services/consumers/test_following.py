@@ -8,14 +8,13 @@ from uuid import UUID
 import pytest
 
 from keyturn.domain.consumers import Inventory, Spell, Via, Workload, WorkloadRef
-from keyturn.domain.errors import ClusterUnavailableError
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.restart_marks import annotation_key
 from keyturn.domain.secret import Secret, SecretName
 from keyturn.domain.stage import Stage, Stages
 from keyturn.kube.resources import parse
 from keyturn.services.consumers.acting import NOTHING, Acted
-from keyturn.services.consumers.following import UNKNOWN, FollowedConsumers
+from keyturn.services.consumers.following import FollowedConsumers
 from keyturn.services.consumers.interest import Interest
 from keyturn.services.consumers.inventory import View
 
@@ -45,15 +44,11 @@ RESOURCE = parse(
 class Around:
     """Consumers as they are found, and nothing that is done about them."""
 
-    def __init__(self, workload: Workload, error: Exception | None = None) -> None:
-        self._workload = workload
-        self._error = error
+    def __init__(self, view: View) -> None:
+        self._view = view
 
     async def look(self, *_: object, **__: object) -> View:
-        if self._error is not None:
-            raise self._error
-        spells = (Spell("db", 1, NOW), Spell("db", 2, NOW))
-        return View(frozenset({"db"}), spells, Inventory("shop", (), (self._workload,)))
+        return self._view
 
     def asks(self, resource: ManagedSecret) -> bool:
         return True
@@ -63,7 +58,9 @@ class Around:
 
 
 async def reason(workload: Workload, unwell: tuple[WorkloadRef, ...] = ()) -> str:
-    around = cast("Any", Around(workload))
+    spells = (Spell("db", 1, NOW), Spell("db", 2, NOW))
+    view = View(frozenset({"db"}), spells, Inventory("shop", (), (workload,)))
+    around = cast("Any", Around(view))
     followed = FollowedConsumers(around, Interest(), lambda *_: None, around)
     report = await followed.report(RESOURCE, SECRET, unwell)
     assert report is not None
@@ -87,10 +84,9 @@ async def test_who_did_not_become_healthy_is_told(
     assert await reason(workload, unwell) == expected
 
 
-async def test_an_apiserver_that_does_not_answer_leaves_them_unknown_for_a_minute() -> None:
-    """The rest of the status is written all the same: a list of pods is the heaviest request."""
-    error = ClusterUnavailableError("the apiserver answers 429 (TooManyRequests)")
-    around, later = cast("Any", Around(ILL, error)), list[tuple[float, SecretName]]()
+async def test_who_could_not_be_seen_is_looked_at_again_after_the_rest() -> None:
+    view = View(frozenset({"db"}), (), why="the apiserver does not answer", rest=10.0)
+    around, later = cast("Any", Around(view)), list[tuple[float, SecretName]]()
     followed = FollowedConsumers(
         around, Interest(), lambda seconds, name: later.append((seconds, name)), around
     )
@@ -99,5 +95,5 @@ async def test_an_apiserver_that_does_not_answer_leaves_them_unknown_for_a_minut
 
     assert report is not None
     assert report.fields is None
-    assert report.condition == ("Unknown", "ConsumersUnknown", error.message)
-    assert later == [(UNKNOWN, RESOURCE.name)]
+    assert report.condition == ("Unknown", "ConsumersUnknown", view.why)
+    assert later == [(10.0, RESOURCE.name)]

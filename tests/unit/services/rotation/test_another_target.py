@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from fleet import Login
 from keyturn.bootstrap.vault import Vault
 from keyturn.domain.errors import TargetUnavailableError
-from keyturn.domain.rotation import RotatorRef, Step
+from keyturn.domain.rotation import Cause, RotatorRef, Step
 from keyturn.services.rotation.look import Look
 from keyturn.services.rotation.reporting import rotation_report
-from rotation_office import Operator, failing, world_of
+from rotation_office import REF, FakeTarget, Operator, failing, world_of
 
 ANOTHER: Any = {"kind": "ClusterRotator", "name": "orders"}
 
@@ -118,6 +119,110 @@ async def test_without_user_names_a_rotation_that_has_begun_is_not_gone_on_with_
     assert look.trouble is not None
     assert "put spec.rotation back" in look.trouble.message
     assert len(operator.world.target.done) == acts
+    await operator.stop()
+
+
+@pytest.mark.parametrize("has_users", [True, False], ids=["by a user name", "without one"])
+@pytest.mark.parametrize("is_cancelled", [True, False], ids=["cancelled", "given up by itself"])
+async def test_a_rotation_with_a_wrong_one_ends_once_the_right_one_is_named_again(
+    vault: Vault, *, has_users: bool, is_cancelled: bool
+) -> None:
+    world = world_of(coexists=True, maxFailures=10 if is_cancelled else 1)
+    right, wrong = world.target, FakeTarget(coexists=True, accepted=set())
+    right.has_users = wrong.has_users = has_users
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    world.rotated_by(rotatorRef=ANOTHER)
+    world.target = wrong
+    with failing(wrong, "lock", TargetUnavailableError("there is nobody")):
+        await request(operator, "one")
+
+    world.rotated_by(rotatorRef=REF._asdict())
+    world.target = right
+    look = await operator.settle()
+    if is_cancelled:
+        assert look.trouble is not None
+        assert "keyturn rotate db -n shop --cancel" in look.trouble.message
+        await operator.rotations.cancel(await operator.secret(), "jo")
+        look = await operator.settle()
+
+    assert condition(operator, look)[1] == "RotationAbandoned"
+    assert right.accepted == {world.projected}
+    assert {act for act, _ in right.done[-2:]} == {"accepts"}
+    look = await request(operator, "two")
+    assert condition(operator, look)[1] == "SecretRotated"
+    await operator.stop()
+
+
+async def test_it_does_not_end_where_the_current_credential_is_not_known(vault: Vault) -> None:
+    """The rotation may have changed it in the target that was named before."""
+    world = world_of(maxFailures=1)
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    with failing(world.target, "lock", TargetUnavailableError("it does not answer")):
+        await request(operator, "one")
+
+    world.target.accepted = {Login("app", "another")}
+    world.rotated_by(rotatorRef=ANOTHER)
+    look = await operator.settle()
+
+    assert look.journal.open is not None
+    assert look.journal.open.failure is not None
+    assert look.journal.open.failure.code == "BothRefused"
+    assert world.target.accepted == {Login("app", "another")}
+    await operator.stop()
+
+
+@pytest.mark.parametrize("way", ["another rotator", "no rotation"])
+async def test_a_target_that_took_nothing_of_a_secret_has_no_user_retired_for_it(
+    vault: Vault, way: str
+) -> None:
+    """Else whoever may name a rotator has a user of its target locked out by one of that name."""
+    world = world_of("AlternatingUsers", overlap={"max": "1h"})
+    mine, others = world.target, FakeTarget(accepted={Login("app", "of somebody else")})
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    await request(operator, "one")
+    asked = world.rotation or {}
+    world.rotated_by(rotatorRef=ANOTHER)
+    world.target = others
+    await request(operator, "two")
+    await operator.rotations.cancel(await operator.secret(), "jo")
+    if way == "another rotator":
+        world.rotated_by(rotatorRef=REF._asdict())
+        world.target = mine
+    else:
+        world.rotation = None
+        world.generation += 1
+    look = await operator.settle()
+    assert look.journal.open is None
+
+    world.rotation = asked
+    world.rotated_by(rotatorRef=ANOTHER)
+    world.target = others
+    look = await operator.later(hours=1)
+
+    assert "retire" not in {act for act, _ in others.done}
+    assert condition(operator, look)[1] == "RetireFailed"
+    await operator.stop()
+
+
+async def test_what_it_cannot_retire_keeps_back_no_change_of_another_value(vault: Vault) -> None:
+    world = world_of("AlternatingUsers", overlap={"max": "1d"}, suspend=True)
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    await request(operator, "one")
+    world.rotated_by(rotatorRef=ANOTHER)
+    await operator.later(days=1)
+
+    world.change("host", "another")
+    look = await operator.settle()
+
+    assert look.journal.rotations[0].cause is Cause.CHANGE
+    assert look.journal.open is None
+    # It was tested there, so it is the same target, or was set there anew.
+    assert "Up to version 2 another rotator was named" in condition(operator, look)[2]
+    assert look.secret.stages.previous is None
     await operator.stop()
 
 

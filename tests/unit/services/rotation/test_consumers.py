@@ -8,7 +8,7 @@ import pytest
 
 from fleet import Fleet
 from keyturn.bootstrap.vault import Vault
-from keyturn.domain.errors import ClusterUnavailableError, RetireBlockedByConsumersError
+from keyturn.domain.errors import RetireBlockedByConsumersError
 from keyturn.domain.rotation import Cause
 from keyturn.services.consumers.gates import PAUSE, SETTLED
 from keyturn.services.rotation.look import Look
@@ -103,13 +103,11 @@ async def test_not_later_than_max(operator: Operator) -> None:
     assert world.target.accepted == {world.projected}
 
 
-@pytest.mark.parametrize("how", ["gone", "denied"])
-async def test_who_cannot_be_seen_has_not_moved(operator: Operator, how: str) -> None:
+async def test_who_cannot_be_seen_has_not_moved(operator: Operator) -> None:
     fleet = fleet_of(operator)
     await rotated(operator)
     fleet.restart("web", operator.world.now)
-    fleet.error = ClusterUnavailableError("it does not answer") if how == "gone" else None
-    fleet.why = "" if how == "gone" else "pods may not be read"
+    fleet.why = "pods may not be read"
 
     look = await operator.later(hours=3)
 
@@ -117,13 +115,13 @@ async def test_who_cannot_be_seen_has_not_moved(operator: Operator, how: str) ->
     status, reason, message = told(operator, look)
     assert (status, reason) == ("True", "RetireBlockedByConsumers")
     assert "not known who uses it" in message
-    fleet.error, fleet.why = None, ""
+    fleet.why = ""
     assert (await operator.later(seconds=30)).secret.stages.previous is None
 
 
 async def test_nor_is_it_ended_at_max_later_because_nobody_can_be_seen(operator: Operator) -> None:
     await rotated(operator)
-    fleet_of(operator).error = ClusterUnavailableError("it does not answer")
+    fleet_of(operator).why = "it does not answer"
 
     look = await operator.later(days=1)
 

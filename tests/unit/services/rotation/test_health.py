@@ -236,6 +236,21 @@ async def test_it_is_looked_often_until_all_got_well(operator: Operator) -> None
     assert operator.calendar.due[NAME] == restarted_at + timedelta(minutes=DEADLINE)
 
 
+@pytest.mark.parametrize(("why", "rest"), [("it does not answer", 10.0), ("", 50.0)])
+async def test_so_it_is_where_nothing_is_seen_and_less_often_where_that_is_heavy(
+    operator: Operator, why: str, rest: float
+) -> None:
+    world, fleet = operator.world, fleet_of(operator)
+    await rotated(operator)
+    fleet.restart("web", world.now)
+    fleet.change("web", is_rolled_out=False)
+    fleet.why, fleet.rest = why, rest
+
+    await operator.settle()
+
+    assert operator.calendar.due[NAME] == world.now + max(PAUSE, timedelta(seconds=rest))
+
+
 async def test_nor_is_what_somebody_else_deployed_meanwhile(operator: Operator) -> None:
     world, fleet = operator.world, fleet_of(operator)
     await rotated(operator)

@@ -11,7 +11,11 @@ import pytest
 import office
 from fleet import Fleet, Login
 from keyturn.bootstrap.vault import Vault
-from keyturn.domain.errors import TargetUnavailableError
+from keyturn.domain.errors import (
+    StoreUnavailableError,
+    TargetRefusedError,
+    TargetUnavailableError,
+)
 from keyturn.domain.payload import SecretValue
 from keyturn.domain.rotation import Cause
 from keyturn.services.rotation.pending import Wanted
@@ -57,6 +61,11 @@ async def rotated(vault: Vault, world: World) -> tuple[Operator, Login]:
     operator = await Operator(vault, world).start()
     await operator.settle()
     return operator, await request(operator, "one")
+
+
+async def causes(operator: Operator) -> list[str]:
+    """Give why each rotation began, the oldest first."""
+    return [each.cause.value for each in reversed(await operator.rotations_of())]
 
 
 async def put(operator: Operator, key: str, value: str) -> None:
@@ -135,6 +144,57 @@ async def test_a_previous_that_stays_is_never_destroyed(vault: Vault) -> None:
     await operator.stop()
 
 
+async def test_a_retirement_that_the_target_refuses_keeps_back_no_change(vault: Vault) -> None:
+    operator, held = await rotated(vault, world_of(coexists=True, overlap=OVERLAP))
+    with failing(operator.world.target, "retire", TargetRefusedError("it is needed")):
+        await operator.later(days=1)
+        await put(operator, "host", "another")
+        assert await causes(operator) == ["Initial", "Request", "Change"]
+
+    await operator.later(hours=1)
+
+    assert held not in operator.world.target.accepted
+    await operator.stop()
+
+
+async def test_nor_does_a_change_that_cannot_begin_keep_back_the_retirement(vault: Vault) -> None:
+    operator, held = await rotated(vault, world_of("AlternatingUsers", overlap=OVERLAP))
+
+    async def away() -> None:
+        raise StoreUnavailableError("it is away")
+
+    with failing(operator.world.target, "retire", TargetRefusedError("it is needed")):
+        operator.world.before_begin = away
+        await operator.later(days=1)
+        await put(operator, "host", "another")
+
+    for _ in range(2):
+        await operator.later(hours=1)
+
+    assert await causes(operator) == ["Initial", "Request"]
+    assert held not in operator.world.target.accepted
+    await operator.stop()
+
+
+async def test_going_back_to_the_previous_credential_by_an_older_version_keeps_it(
+    vault: Vault,
+) -> None:
+    world = world_of(coexists=True)
+    operator, _ = await rotated(vault, world)
+    await put(operator, "host", "another")
+    replaced = await request(operator, "two")
+    current, before = (await operator.stored())["Current"], len(world.target.done)
+
+    wanted = Wanted(Cause.ROLLBACK, "jo", back_to=2)
+    await operator.rotations.begin(operator.resource(), await operator.secret(), wanted)
+    await operator.settle()
+
+    acts = [act for act, _ in world.target.done[before:]]
+    assert not {"set", "retire"} & set(acts)
+    assert await operator.stored() == {"Current": replaced, "Previous": current}
+    await operator.stop()
+
+
 async def test_without_a_previous_a_change_leaves_the_version_before_as_previous(
     vault: Vault,
 ) -> None:
@@ -204,14 +264,35 @@ async def test_without_a_target_what_is_generated_beside_it_is_no_other_credenti
     await operator.settle()
     assert (await operator.stored())["Previous"] == held
     replaced = (await operator.stored())["Current"]
+    await make_longer(operator)
+
+    assert (await operator.stored())["Previous"] == replaced
+    await operator.stop()
+
+
+@pytest.mark.parametrize("until", ["Time", "ConsumersMoved"])
+async def test_nor_does_what_replaced_it_beside_a_rotation_end_when_that_would_have(
+    vault: Vault, until: str
+) -> None:
+    """Nobody promised it a time; it stays until the next rotation."""
+    operator, _ = await rotated(vault, world_without_target(overlap={**OVERLAP, "until": until}))
+    await operator.later(hours=23)
+    replaced = (await operator.stored())["Current"]
+
+    await make_longer(operator)
+    await operator.later(days=1)
+
+    assert (await operator.stored())["Previous"] == replaced
+    await operator.stop()
+
+
+async def make_longer(operator: Operator) -> None:
+    """Ask for another password beside the rotation."""
     longer = {"key": "password", "generate": {"password": {"length": 40}}}
     operator.world.data = [each for each in operator.world.data if each["key"] != "password"]
     operator.world.data.append(longer)
     operator.world.generation += 1
     await operator.settle()
-
-    assert (await operator.stored())["Previous"] == replaced
-    await operator.stop()
 
 
 async def test_nor_is_what_a_person_puts_beside_it(tmp_path: Path) -> None:
@@ -241,6 +322,19 @@ async def test_of_two_users_one_is_left_once_they_do_not_alternate(
         await request(operator, f"turn {token}")
 
     operator.world.rotated_by(strategy="SingleUser")
+    current = await request(operator, "alone")
+
+    assert {each.username for each in operator.world.target.accepted} == {current.username}
+    await operator.stop()
+
+
+@pytest.mark.parametrize("overlap", [None, OVERLAP], ids=["no overlap", "overlap"])
+async def test_nor_does_a_change_meanwhile_make_them_strangers(vault: Vault, overlap: Any) -> None:
+    operator, _ = await rotated(vault, world_of("AlternatingUsers"))
+    operator.world.rotated_by(strategy="SingleUser", overlap=overlap)
+    await put(operator, "host", "another")
+
+    await operator.later(days=1)
     current = await request(operator, "alone")
 
     assert {each.username for each in operator.world.target.accepted} == {current.username}

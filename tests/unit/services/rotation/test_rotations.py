@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -630,6 +631,48 @@ async def test_a_rollback_that_the_target_refuses_is_over_and_keeps_nobody_waiti
     assert operator.world.target.accepted == {before["Current"]}
     look = await request(operator, "two")
     assert look.secret.stages.current == 4
+
+
+@pytest.mark.parametrize("is_refused", [True, False], ids=["refused", "done"])
+async def test_going_back_does_not_put_off_the_next_credential(
+    operator: Operator, *, is_refused: bool
+) -> None:
+    operator.world.rotated_by(interval="30d")
+    await operator.settle()
+    look = await request(operator, "one")
+    due = look.next_time
+    await operator.later(days=20)
+
+    wanted = Wanted(Cause.ROLLBACK, "jo", back_to=1)
+    with failing(operator.world.target, "set", NO) if is_refused else nullcontext():
+        await operator.rotations.begin(operator.resource(), await operator.secret(), wanted)
+        look = await operator.settle()
+
+    assert look.journal.open is None
+    assert look.next_time == due
+
+
+async def test_one_that_was_in_doubt_before_it_was_refused_is_undone(operator: Operator) -> None:
+    """A statement that comes late in a target without a lock must not stay."""
+    target = operator.world.target
+    await operator.settle()
+    await request(operator, "one")
+    current, older = (await operator.stored())["Current"], (await operator.stored())["Previous"]
+    wanted = Wanted(Cause.ROLLBACK, "jo", back_to=1)
+    with failing(target, "set", DOWN):
+        await operator.rotations.begin(operator.resource(), await operator.secret(), wanted)
+        await operator.settle()
+
+    async def late(session: FakeSession, act: str, login: Login | None) -> None:
+        if act == "set" and login == older:
+            target.do("set", older)
+            raise NO
+
+    target.acts = late
+    look = await operator.later(minutes=5)
+
+    assert look.journal.open is None
+    assert target.accepted == {(await operator.stored())["Current"]} == {current}
 
 
 async def test_one_that_may_have_been_set_is_tried_again(operator: Operator) -> None:

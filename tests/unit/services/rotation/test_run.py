@@ -201,7 +201,26 @@ async def test_retirement() -> None:
 
     assert await target.go(RETIREMENT) == Ended(Phase.RETIRED)
     assert target.takes == {2}
-    assert target.done == ["lock", "record retire", "retire", "verify", "retired", "close"]
+    begun, ended = ["lock", "record retire"], ["retire", "verify", "retired", "close"]
+    assert target.done == [*begun, "accepts 2", *ended]
+
+
+async def test_nothing_is_retired_where_the_current_one_is_not_taken() -> None:
+    target = Scripted(1)
+
+    ended = await target.go(RETIREMENT)
+
+    assert ended.failure is not None
+    assert ended.failure.step is Step.RETIRE
+    assert target.takes == {1}
+    assert "retire" not in target.done
+
+
+async def test_but_of_a_user_whom_the_administrator_lists() -> None:
+    target = Scripted(1)
+
+    assert await target.go(RETIREMENT, may_set=True) == Ended(Phase.RETIRED)
+    assert target.takes == set()
 
 
 async def test_the_same_credential_in_two_versions_is_not_retired() -> None:

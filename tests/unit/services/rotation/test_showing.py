@@ -1,5 +1,7 @@
 """No rotation in a target begins while a native Secret would keep the old credential."""
 
+from typing import Any, cast
+
 import pytest
 
 from fleet import Login
@@ -8,13 +10,14 @@ from keyturn.domain.errors import (
     ConflictError,
     DeniedError,
     SecretLeftBehindError,
+    StorageFullError,
     TargetUnavailableError,
 )
 from keyturn.domain.rotation import Cause, Step
 from keyturn.domain.secret import Projected
 from keyturn.services.rotation.pending import Wanted
 from keyturn.services.rotation.reporting import rotation_report
-from rotation_office import Operator, World, failing, world_of
+from rotation_office import NAME, Operator, World, failing, world_of, written
 
 LEFT_BEHIND = DeniedError("the Secret shared is somebody else's")
 REQUEST = Wanted(Cause.REQUEST, "jo")
@@ -48,6 +51,29 @@ async def test_a_change_goes_before_a_rotation_that_waits(vault: Vault, *, is_ne
     await operator.settle()
 
     assert await causes(operator) == ["Initial", "Change", "Schedule"]
+    await operator.stop()
+
+
+async def test_news_are_not_forgotten_while_the_secrets_cannot_be_looked_at(vault: Vault) -> None:
+    """Else what was mended would wait for the end of a back-off."""
+    world = world_of()
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+
+    async def full() -> None:
+        raise StorageFullError("no space")
+
+    world.before_begin, world.token = full, "one"
+    look = await operator.settle()
+    assert look.trouble is not None
+
+    world.before_begin = written
+    operator.rotations.news(NAME)
+    resource, secret = operator.resource(), await operator.secret()
+    await operator.rotations.look(resource, secret, cast("Any", None), has_failed=False)
+    await operator.settle()
+
+    assert await causes(operator) == ["Initial", "Request"]
     await operator.stop()
 
 
