@@ -30,10 +30,10 @@ image: ## Build the operator's image, without a container engine
 	@image/build
 
 test: $(STAMP) servers binaries ## Run every test (ARGS="-k word" goes to pytest)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 test-full: $(STAMP) servers binaries ## Run every test, rotations killed 100 times at each place: hours
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --kills 100 $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --kills 100 $(ARGS)
 
 bench: $(STAMP) control-plane ## Measure throughput, latency and writes (ARGS go to the benchmark)
 	$(BIN)/python -m bench $(ARGS)

@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -44,20 +43,6 @@ def canary_scan(canary: Canary, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield scan
     leaks = scan.search()
     assert not leaks, "\n".join(str(leak) for leak in leaks)
-
-
-SLOWEST_FIRST = ("cluster/faults", "cluster", "node", "chart", "engine", "integration")
-"""The folders of tests whose files take minutes: one that began last would be waited for alone."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    tests = Path(__file__).parent
-
-    def place(item: pytest.Item) -> int:
-        folders = (tests / folder in item.path.parents for folder in SLOWEST_FIRST)
-        return next((at for at, is_in in enumerate(folders) if is_in), len(SLOWEST_FIRST))
-
-    items.sort(key=place)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
