@@ -1,5 +1,6 @@
 """Requests to the apiserver as anybody, and its answers, errors too."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -61,7 +62,9 @@ class Apiserver:
         answer = self.client.session.request(
             method, url, json=body, params=query, headers=headers, timeout=_SECONDS
         )
-        return Answer(answer.status_code, answer.json())
+        # A watch answers with a line for each event, or none: the first tells enough.
+        first, _, _ = answer.text.partition("\n")
+        return Answer(answer.status_code, json.loads(first or "{}"))
 
     def apply(self, path: str, body: Any, *, manager: str) -> Answer:
         """Apply on the server's side, by force."""

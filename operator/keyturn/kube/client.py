@@ -42,6 +42,10 @@ class _Session:
         self._uses = 0
         self._is_retired = False
 
+    @property
+    def is_open(self) -> bool:
+        return not self._http.closed
+
     @asynccontextmanager
     async def used(self) -> AsyncIterator[aiohttp.ClientSession]:
         self._uses += 1
@@ -55,9 +59,13 @@ class _Session:
         self._is_retired = True
         await self._close_if_done()
 
+    async def close(self) -> None:
+        """Close it, whoever reads from it."""
+        await self._http.close()
+
     async def _close_if_done(self) -> None:
         if self._is_retired and not self._uses:
-            await self._http.close()
+            await self.close()
 
 
 class KubeClient:
@@ -67,6 +75,7 @@ class KubeClient:
         self._connection = connection
         self._configuration = client.Configuration()
         self._session: _Session | None = None
+        self._sessions: list[_Session] = []
         self._loading = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -74,8 +83,8 @@ class KubeClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.retire()
+        for session in self._sessions:
+            await session.close()
 
     @property
     def host(self) -> str:
@@ -187,6 +196,7 @@ class KubeClient:
                 read_bufsize=2**21,
             )
             self._session = _Session(http)
+            self._sessions = [*(each for each in self._sessions if each.is_open), self._session]
             self._configuration = configuration
             if stale is not None:
                 await stale.retire()

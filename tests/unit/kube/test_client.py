@@ -113,3 +113,24 @@ async def test_a_watch_goes_on_while_the_credentials_are_renewed(tmp_path: Path)
                 await kube.request("GET", "/api")
         watchers[0].write(b"3\r\n{}\n\r\n")
         assert await lines.readline() == b"{}\n"
+
+
+async def test_the_end_of_the_client_ends_a_watch_that_nobody_ended(tmp_path: Path) -> None:
+    ended = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with suppress(ConnectionError):
+            await reader.read()
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, asyncio.timeout(20):
+        async with KubeClient(kubeconfig(tmp_path, f"http://127.0.0.1:{port}")) as kube:
+            watch = kube.stream("/api/v1/secrets?watch=true", accept="application/json")
+            await watch.__aenter__()
+        await ended.wait()
+        await watch.__aexit__(None, None, None)
