@@ -1,7 +1,7 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from kubernetes.aio.config.config_exception import ConfigException
 from keyturn.domain.errors import ClusterUnavailableError
 from keyturn.kube.client import KubeClient, _parsed
 from keyturn.kube.connection import Connection
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def kubeconfig(tmp_path: Path, server: str) -> Connection:
@@ -23,6 +25,15 @@ def kubeconfig(tmp_path: Path, server: str) -> Connection:
     path = tmp_path / "kubeconfig"
     path.write_text(json.dumps(document))
     return Connection(path)
+
+
+@asynccontextmanager
+async def speaking_to(answer: Talk, tmp_path: Path) -> AsyncIterator[KubeClient]:
+    """Open a client of a server whose every connection is led by `answer`."""
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, KubeClient(kubeconfig(tmp_path, f"http://127.0.0.1:{port}")) as kube:
+        yield kube
 
 
 @pytest.fixture
@@ -72,11 +83,8 @@ async def test_watches_keep_no_request_from_going_out(tmp_path: Path) -> None:
                 writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     async with (
-        server,
-        KubeClient(kubeconfig(tmp_path, f"http://127.0.0.1:{port}")) as kube,
+        speaking_to(answer, tmp_path) as kube,
         AsyncExitStack() as watches,
     ):
         async with asyncio.timeout(20):
@@ -100,11 +108,8 @@ async def test_a_watch_goes_on_while_the_credentials_are_renewed(tmp_path: Path)
                     writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}")
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     async with (
-        server,
-        KubeClient(kubeconfig(tmp_path, f"http://127.0.0.1:{port}")) as kube,
+        speaking_to(answer, tmp_path) as kube,
         kube.stream("/api/v1/secrets?watch=true", accept="application/json") as lines,
         asyncio.timeout(20),
     ):
@@ -126,10 +131,8 @@ async def test_the_end_of_the_client_ends_a_watch_that_nobody_ended(tmp_path: Pa
         ended.set()
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, asyncio.timeout(20):
-        async with KubeClient(kubeconfig(tmp_path, f"http://127.0.0.1:{port}")) as kube:
+    async with asyncio.timeout(20):
+        async with speaking_to(answer, tmp_path) as kube:
             watch = kube.stream("/api/v1/secrets?watch=true", accept="application/json")
             await watch.__aenter__()
         await ended.wait()
