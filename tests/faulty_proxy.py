@@ -9,20 +9,20 @@ import json
 import socket
 import ssl
 import struct
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import aiohttp
 from aiohttp import web
 
 from keyturn_controlplane import kubeconfig
 from keyturn_controlplane.certificates import Authority
+from listening import LoopThread, listening
 
 _HOP_BY_HOP: Final = frozenset({"connection", "host", "keep-alive", "transfer-encoding"})
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
@@ -171,8 +171,7 @@ class FaultyProxy:
         self._upstream_ca = upstream_ca
         self._folder = folder
         self._authority = Authority.create(folder / "proxy", "keyturn-proxy-ca", datetime.now(UTC))
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._loop = LoopThread("proxy")
         self._faults: list[tuple[Requests, Fault]] = []
         self._switched = asyncio.Event()
         self.befallen = 0
@@ -180,8 +179,10 @@ class FaultyProxy:
         self.url = ""
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._call(self._open())
+        with ExitStack() as undo:
+            undo.enter_context(self._loop)
+            undo.enter_context(self._loop.holding(self._serving()))
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(
@@ -190,10 +191,7 @@ class FaultyProxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._call(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._undo.close()
 
     def kubeconfig(self, token: str) -> Path:
         """Write a kubeconfig that leads through the proxy; a later call replaces the token."""
@@ -204,23 +202,21 @@ class FaultyProxy:
     def failing(self, of: Requests, fault: Fault) -> Iterator[None]:
         """Let a fault befall a class of requests, the watches under way too, until the end."""
         entry = (of, fault)
-        self._call(self._switch(lambda: self._faults.append(entry)))
+        self._loop.call(self._switch(lambda: self._faults.append(entry)))
         try:
             yield
         finally:
-            self._call(self._switch(lambda: self._faults.remove(entry)))
-
-    def _call(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+            self._loop.call(self._switch(lambda: self._faults.remove(entry)))
 
     async def _switch(self, change: Callable[[], None]) -> None:
         change()
         self._switched.set()
         self._switched = asyncio.Event()
 
-    async def _open(self) -> None:
+    @asynccontextmanager
+    async def _serving(self) -> AsyncIterator[None]:
         trust = ssl.create_default_context(cafile=str(self._upstream_ca))
-        self._session = aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trust, limit=0),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
@@ -228,19 +224,15 @@ class FaultyProxy:
         )
         app = web.Application(client_max_size=_LARGEST)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
-        )
-        await self._runner.setup()
         pair = self._authority.issue("proxy", "keyturn-proxy")
         identity = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         identity.load_cert_chain(pair.certificate, pair.key)
-        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=identity).start()
-        self.url = f"https://127.0.0.1:{self._runner.addresses[0][1]}"
-
-    async def _close(self) -> None:
-        await self._runner.cleanup()
-        await self._session.close()
+        async with (
+            session as self._session,
+            listening(app, ssl_context=identity, handler_cancellation=True) as port,
+        ):
+            self.url = f"https://127.0.0.1:{port}"
+            yield
 
     def _fault_of(self, request: web.Request) -> Fault | None:
         return next((fault for of, fault in self._faults if of.holds(request)), None)

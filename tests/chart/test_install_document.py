@@ -74,16 +74,11 @@ def follow(
     def run(
         lines: str, *, folder: Path = ROOT, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
+        argv = ["timeout", "120", "/bin/sh", "-exc", lines]
         done = subprocess.run(
-            ["/bin/sh", "-ec", lines],
-            cwd=folder,
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
+            argv, cwd=folder, env=environ, capture_output=True, text=True, check=False
         )
-        assert not check or done.returncode == 0, done.stderr
+        assert not check or done.returncode == 0, f"{done.stdout}{done.stderr}"
         return done
 
     return run

@@ -1,7 +1,5 @@
 """kill -9 at every named place of a rotation by a webhook over TLS: nothing is lost."""
 
-import asyncio
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +8,7 @@ from engine.harness import Rotated
 from engine.kills import CancelledKillContract, FirstKillContract, KillContract, Stand
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.webhook.rotator import WebhookRotator
+from listening import beside
 from servers.certificates import Authority
 from servers.webhook_endpoint import Endpoint, serving
 from servers.webhook_users import KEY, EndpointSite, target_of
@@ -28,21 +27,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="module")
 def endpoint(authority: Authority) -> Iterator[Endpoint]:
     """An endpoint that a thread serves, while the tests wait for the process."""
-    endpoint, ready, over = Endpoint([KEY]), threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with serving(endpoint, authority):
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    assert ready.wait(timeout=20)
-    yield endpoint
-    loop.call_soon_threadsafe(over.set)
-    thread.join(timeout=20)
-    loop.close()
+    endpoint = Endpoint([KEY])
+    with beside(serving(endpoint, authority), "webhook endpoint"):
+        yield endpoint
     assert endpoint.faults == []
 
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import ssl
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from listening import beside, listening
 from servers.certificates import LOOPBACK, Authority
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -55,35 +55,15 @@ async def receiving(
         context.load_cert_chain(pair.certificate, pair.key)
     application = web.Application()
     application.router.add_post("/{path:.*}", receiver.handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=context)
-        await site.start()
-        receiver.port = runner.addresses[0][1]
+    async with listening(application, port, ssl_context=context) as receiver.port:
         yield receiver
-    finally:
-        await runner.cleanup()
-        # Whoever called may be dead, or keep its end open.
-        for call in receiver.calls:
-            call.connection.abort()
-        for _ in range(3):
-            await asyncio.sleep(0)
 
 
 @contextmanager
 def receiving_beside(authority: Authority) -> Iterator[Receiver]:
     """Receive in a thread, for tests that run no event loop."""
-    loop, opened = asyncio.new_event_loop(), receiving(authority)
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield asyncio.run_coroutine_threadsafe(opened.__aenter__(), loop).result(20)
-    finally:
-        asyncio.run_coroutine_threadsafe(opened.__aexit__(None, None, None), loop).result(20)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with beside(receiving(authority), "event receiver") as receiver:
+        yield receiver
 
 
 def status(code: int, **headers: str) -> Answer:

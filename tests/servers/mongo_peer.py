@@ -10,14 +10,14 @@ import asyncio
 import itertools
 import ssl
 import struct
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 import bson
 
+from listening import beside, talking
 from servers.certificates import KeyPair
 from servers.mongo_users import (
     CHANGE_OWN,
@@ -93,14 +93,16 @@ class MongoPeer:
         """Answer one connection until it ends."""
         session = Session(client="{}:{}".format(*writer.get_extra_info("peername")))
         self.connections += 1
-        with suppress(asyncio.IncompleteReadError, OSError, _GoneError):
-            while True:
-                size, request, _, code = _HEADER.unpack(await reader.readexactly(_HEADER.size))
-                body = await reader.readexactly(size - _HEADER.size)
-                answer = await self._answer(session, _command(code, body))
-                writer.write(_message(code, next(self._ids), request, answer))
-                await writer.drain()
-        writer.close()
+        try:
+            with suppress(asyncio.IncompleteReadError, OSError, _GoneError):
+                while True:
+                    size, request, _, code = _HEADER.unpack(await reader.readexactly(_HEADER.size))
+                    body = await reader.readexactly(size - _HEADER.size)
+                    answer = await self._answer(session, _command(code, body))
+                    writer.write(_message(code, next(self._ids), request, answer))
+                    await writer.drain()
+        finally:
+            writer.transport.abort()
 
     async def _answer(self, session: Session, command: Document) -> Document:
         verb = next(iter(command))
@@ -294,26 +296,11 @@ def running(
     if certificate is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate.certificate, certificate.key)
-    loop, started = asyncio.new_event_loop(), threading.Event()
-    stopping = asyncio.Event()
-
-    async def run() -> None:
-        server = await asyncio.start_server(peer.serve, "127.0.0.1", 0, ssl=context)
-        peer.port = server.sockets[0].getsockname()[1]
-        started.set()
-        await stopping.wait()
-        server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), name="mongo peer")
-    thread.start()
-    started.wait()
-    try:
+    with beside(_serving(peer, context), "mongo peer"):
         yield peer
-    finally:
-        loop.call_soon_threadsafe(stopping.set)
-        thread.join()
-        loop.close()
+
+
+@asynccontextmanager
+async def _serving(peer: MongoPeer, context: ssl.SSLContext | None) -> AsyncIterator[None]:
+    async with talking(peer.serve, ssl_context=context) as peer.port:
+        yield

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from listening import talking
+
 
 @asynccontextmanager
 async def translated(port: int, address: str) -> AsyncIterator[int]:
@@ -17,9 +19,8 @@ async def translated(port: int, address: str) -> AsyncIterator[int]:
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         passing.append(asyncio.create_task(pass_on(reader, writer)))
 
-    server = await asyncio.start_server(begin, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async with talking(begin) as here:
+        yield here
         await asyncio.gather(*passing)
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from listening import listening
 from openapi import OpenAPI
 from servers.certificates import Authority
 
@@ -125,15 +126,8 @@ async def serving(endpoint: Endpoint, authority: Authority) -> AsyncIterator[End
     context.load_cert_chain(pair.certificate, pair.key)
     application = web.Application()
     application.router.add_post("/rotate", endpoint.handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
-        endpoint.port = runner.addresses[0][1]
+    async with listening(application, ssl_context=context) as endpoint.port:
         yield endpoint
-    finally:
-        await runner.cleanup()
 
 
 async def lose_the_reply(request: web.Request, response: web.Response) -> web.StreamResponse:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from keyturn.handlers.watching import KopfWatch
 from keyturn.kube.connection import Connection
+from listening import listening
 
 
 @pytest.fixture
@@ -22,23 +23,19 @@ async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", refuse)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    cluster = {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"}
-    document = {
-        "clusters": [{"name": "a", "cluster": cluster}],
-        "users": [{"name": "a", "user": {"token": "of-nobody"}}],
-        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-        "current-context": "a",
-    }
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(document))
     # A log that keeps the exceptions keeps the tasks of kopf, too. These tell of themselves when
     # they are collected, which Python 3.11 cannot bear while it parses a module.
     logging.disable()
-    yield Connection(path)
-    await runner.cleanup()
+    async with listening(app) as port:
+        document = {
+            "clusters": [{"name": "a", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+            "users": [{"name": "a", "user": {"token": "of-nobody"}}],
+            "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+            "current-context": "a",
+        }
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(document))
+        yield Connection(path)
     gc.collect()
     logging.disable(logging.NOTSET)
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from keyturn.kube.client import KubeClient
 from keyturn.kube.connection import Connection
 from keyturn.kube.metadata_watch import MetadataWatch, Sighting
+from listening import listening
 
 PATH = "/api/v1/secrets"
 
@@ -68,22 +69,19 @@ async def watching(
 ) -> AsyncIterator[MetadataWatch]:
     app = web.Application()
     app.router.add_get(PATH, server.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        async with KubeClient(_connection(folder, runner.addresses[0][1])) as kube:
-            watch = MetadataWatch(
-                kube, PATH, on_listed=eye.on_listed, on_change=eye.on_change, silence=silence
-            )
-            running = asyncio.create_task(watch.run())
-            yield watch
-            assert not running.done()
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
-    finally:
-        await runner.cleanup()
+    async with (
+        listening(app, handler_cancellation=True) as port,
+        KubeClient(_connection(folder, port)) as kube,
+    ):
+        watch = MetadataWatch(
+            kube, PATH, on_listed=eye.on_listed, on_change=eye.on_change, silence=silence
+        )
+        running = asyncio.create_task(watch.run())
+        yield watch
+        assert not running.done()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
 
 
 def _connection(folder: Path, port: int) -> Connection:

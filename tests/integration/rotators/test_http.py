@@ -15,6 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from keyturn.domain.errors import InvalidParameterError, TargetUnavailableError
 from keyturn.domain.payload import SecretValue
 from keyturn.rotators.http import MAX_ANSWER, Answer, Reach, open_client
+from listening import talking
 from servers.certificates import Authority
 
 JSON = b"Content-Type: Application/JSON; charset=utf-8"
@@ -82,9 +83,7 @@ async def listening(server: Server, context: ssl.SSLContext | None) -> AsyncIter
         server.connections += 1
         await server.serve(reader, writer)
 
-    listener = await asyncio.start_server(count, "127.0.0.1", server.port, ssl=context)
-    server.port = listener.sockets[0].getsockname()[1]
-    async with listener:
+    async with talking(count, server.port, ssl_context=context) as server.port:
         yield
 
 

@@ -11,6 +11,7 @@ from kubernetes.aio.config.config_exception import ConfigException
 from keyturn.domain.errors import ClusterUnavailableError
 from keyturn.kube.client import KubeClient, _parsed
 from keyturn.kube.connection import Connection
+from listening import talking
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -30,9 +31,10 @@ def kubeconfig(tmp_path: Path, server: str) -> Connection:
 @asynccontextmanager
 async def speaking_to(answer: Talk, tmp_path: Path) -> AsyncIterator[KubeClient]:
     """Open a client of a server whose every connection is led by `answer`."""
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, KubeClient(kubeconfig(tmp_path, f"http://127.0.0.1:{port}")) as kube:
+    async with (
+        talking(answer) as port,
+        KubeClient(kubeconfig(tmp_path, f"http://127.0.0.1:{port}")) as kube,
+    ):
         yield kube
 
 

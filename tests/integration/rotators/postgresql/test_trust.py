@@ -22,6 +22,7 @@ from keyturn.rotators.postgresql.failures import LoginRefusedError
 from keyturn.rotators.postgresql.logins import Login
 from keyturn.rotators.postgresql.rotator import PostgreSQLRotator
 from keyturn.rotators.postgresql.settings import Settings
+from listening import talking
 from servers.certificates import Authority, KeyPair
 from servers.postgresql import PostgreSQLServer
 from servers.postgresql_site import PostgreSQLSite, credential, order, password_of, username_of
@@ -67,9 +68,7 @@ class FakeServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self.handle, "127.0.0.1", 0)
-        async with server:
-            self.port = server.sockets[0].getsockname()[1]
+        async with talking(self.handle) as self.port:
             yield
 
 

@@ -19,6 +19,7 @@ from keyturn.domain.errors import (
 from keyturn.domain.payload import SecretValue
 from keyturn.rotators.interface import Credential, Target
 from keyturn.rotators.ssh.rotator import SSHRotator
+from listening import talking
 from servers.ssh_accounts import (
     a_key,
     accepted,
@@ -190,9 +191,8 @@ async def test_a_server_that_is_no_sshd_is_unavailable() -> None:
         writer.write(b"220 mail.example.com ESMTP\r\n" * 2000)
         writer.close()
 
-    listener = await asyncio.start_server(talk, "127.0.0.1", 0)
-    async with listener:
-        known = {"host": "127.0.0.1", "port": listener.sockets[0].getsockname()[1]}
+    async with talking(talk) as port:
+        known = {"host": "127.0.0.1", "port": port}
         wanted = Target({**known, "hostKeys": ["SHA256:" + "A" * 43], "user": USER}, timeout=5.0)
         with pytest.raises(TargetUnavailableError):
             await accepted(wanted, a_key(1))

@@ -23,6 +23,7 @@ from keyturn.services.consumers.reload_calls import ReloadCalls
 from keyturn.services.consumers.reloads import Reloads
 from keyturn.store.sqlite import SQLiteStore
 from keyturn.testing.store_samples import a_secret
+from listening import listening
 
 NAME = SecretName("shop", "db")
 WEB = WorkloadRef("Deployment", "web")
@@ -50,13 +51,8 @@ async def server() -> AsyncIterator[Server]:
     made = Server(0)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", made.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    made.port = runner.addresses[0][1]
-    yield made
-    await runner.cleanup()
+    async with listening(app) as made.port:
+        yield made
 
 
 @dataclass
