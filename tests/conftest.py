@@ -1,5 +1,6 @@
 """What every kind of test may use."""
 
+import gc
 import signal
 from collections.abc import Iterator
 
@@ -43,6 +44,13 @@ def canary_scan(canary: Canary, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield scan
     leaks = scan.search()
     assert not leaks, "\n".join(str(leak) for leak in leaks)
+
+
+@pytest.fixture(scope="module")
+def collected() -> Iterator[None]:
+    """Collect what the tests of a file leave, before another file has to answer for it."""
+    yield
+    gc.collect()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

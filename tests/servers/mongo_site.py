@@ -22,9 +22,10 @@ from servers.mongo_peer import AUTHENTICATION_FAILED, MongoPeer
 
 LEAVES_SOCKETS = [
     # PyMongo leaves the socket of a connection to the collector that is given up while it is being
-    # made, as when a client is closed that reaches nobody.
+    # made, as when a client is closed that reaches nobody. It is collected before these marks end.
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("collected"),
 ]
 
 
