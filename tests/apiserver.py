@@ -1,10 +1,13 @@
 """Requests to the apiserver as anybody, and its answers, errors too."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import product
+from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final, Self
 
 import pykube
@@ -105,6 +108,28 @@ class Apiserver:
         status = self.request("POST", path, review).body["status"]
         assert not status["incomplete"]
         return {right for rule in status["resourceRules"] for right in rights_of(rule)}
+
+
+@contextmanager
+def connected(kubeconfig: Path) -> Iterator[Apiserver]:
+    """Reach an apiserver as whom a kubeconfig says, by a client that is no part of Keyturn."""
+    client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(kubeconfig)))
+    try:
+        yield Apiserver(client)
+    finally:
+        client.session.close()
+
+
+@contextmanager
+def a_namespace(apiserver: Apiserver) -> Iterator[str]:
+    """Make a namespace; nobody waits for its end."""
+    name = f"test-{token_hex(5)}"
+    made = apiserver.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    assert made.is_ok, made.message
+    try:
+        yield name
+    finally:
+        apiserver.request("DELETE", f"/api/v1/namespaces/{name}")
 
 
 def rights_of(rule: Mapping[str, Any]) -> set[Right]:

@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import pykube
-
-from apiserver import Apiserver
+from apiserver import Apiserver, connected
 from keyturn_controlplane.cluster import ControlPlane
 
 _POLL_SECONDS = 0.2
@@ -21,16 +19,15 @@ _POLL_SECONDS = 0.2
 @contextmanager
 def pods_become_ready(control_plane: ControlPlane, namespace: str) -> Iterator[None]:
     """Have each pod of a namespace run, or, where it is never restarted, be done."""
-    client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(control_plane.kubeconfig)))
-    stopped = threading.Event()
-    thread = threading.Thread(target=_work, args=(Apiserver(client), namespace, stopped))
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()
-        client.session.close()
+    with connected(control_plane.kubeconfig) as apiserver:
+        stopped = threading.Event()
+        thread = threading.Thread(target=_work, args=(apiserver, namespace, stopped))
+        thread.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            thread.join()
 
 
 def _work(apiserver: Apiserver, namespace: str, stopped: threading.Event) -> None:

@@ -4,19 +4,17 @@ import json
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pykube
 import pytest
 
-from apiserver import Apiserver, Right, a_managed_secret, core, managed_secrets
+from apiserver import Apiserver, Right, a_managed_secret, connected, core, managed_secrets
 from chart.helming import Helm, HelmError
 from chart.releasing import KEPT, Release
 from chart.rights import ELSEWHERE, HOME, JOBS, VARIANTS, WATCHED, expected
 from cluster.operating import Cluster, OperatorProcess, eventually
-from cluster.people import wait_for_policies
+from cluster.people import an_account, wait_for_policies
 from keyturn_controlplane.cluster import ControlPlane
 
 STORAGE_CLASS = {
@@ -54,18 +52,8 @@ def default_class(bare: ControlPlane) -> Iterator[None]:
 
 @pytest.fixture
 def administrator(bare: ControlPlane) -> Iterator[Apiserver]:
-    client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(bare.kubeconfig)))
-    yield Apiserver(client)
-    client.session.close()
-
-
-@contextmanager
-def seen_by(control_plane: ControlPlane, namespace: str, account: str) -> Iterator[Apiserver]:
-    """The apiserver as a ServiceAccount sees it."""
-    path = control_plane.kubeconfig_for_service_account(namespace, account)
-    client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(path)))
-    yield Apiserver(client)
-    client.session.close()
+    with connected(bare.kubeconfig) as apiserver:
+        yield apiserver
 
 
 def jobs_of(release: Release) -> dict[str, Any]:
@@ -254,7 +242,7 @@ def test_a_reinstall_in_a_namespace_of_ones_own_has_the_values_again(
     people = Cluster(administrator.client, f"{release.name}-shop")
     values = {**jobs_of(release), **EPHEMERAL}
     release.install(values)
-    with seen_by(release.control_plane, *release.account) as the_operator:
+    with an_account(release.control_plane, *release.account) as the_operator:
         wait_for_policies(administrator, the_operator)
     release.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": people.namespace}})
     wanted = a_managed_secret(data=[{"key": "password", "generate": {"password": {}}}])
@@ -281,8 +269,8 @@ def test_the_rights_are_those_of_the_mode_and_the_namespaces(release: Release) -
     release.install(values)
 
     with (
-        seen_by(release.control_plane, *release.account) as operator,
-        seen_by(release.control_plane, "default", "default") as anybody,
+        an_account(release.control_plane, *release.account) as operator,
+        an_account(release.control_plane, "default", "default") as anybody,
     ):
         for variant in VARIANTS:
             mode = "caged" if "caged" in variant else "standard"

@@ -1,7 +1,6 @@
 """A real control plane for the whole run, and a namespace for each test."""
 
 import base64
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -9,7 +8,7 @@ from subprocess import CompletedProcess
 import pykube
 import pytest
 
-from apiserver import Apiserver
+from apiserver import Apiserver, a_namespace, connected
 from canary_scan import CanaryScan
 from cluster.auditing import WATCHED, Audited, AuditLog
 from cluster.installing import ROOT, installed
@@ -104,20 +103,17 @@ def kubectl(control_plane: ControlPlane) -> Kubectl:
 
 
 @pytest.fixture
-def namespace(control_plane: ControlPlane) -> Iterator[str]:
+def namespace(pykube_api: pykube.HTTPClient) -> Iterator[str]:
     """A fresh namespace; nobody waits for its end."""
-    name = f"test-{secrets.token_hex(5)}"
-    control_plane.kubectl("create", "namespace", name)
-    yield name
-    control_plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+    with a_namespace(Apiserver(pykube_api)) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")
 def pykube_api(control_plane: ControlPlane) -> Iterator[pykube.HTTPClient]:
     """A client that is no part of Keyturn, for an independent look at the cluster."""
-    api = pykube.HTTPClient(pykube.KubeConfig.from_file(str(control_plane.kubeconfig)))
-    yield api
-    api.session.close()
+    with connected(control_plane.kubeconfig) as administrator:
+        yield administrator.client
 
 
 @pytest.fixture
@@ -157,9 +153,8 @@ def apiserver(pykube_api: pykube.HTTPClient) -> Apiserver:
 @pytest.fixture(scope="session")
 def operator_identity(control_plane: ControlPlane) -> Iterator[Apiserver]:
     """The apiserver as the operator sees it, whether or not an operator runs."""
-    operator = the_operator(control_plane)
-    yield operator
-    operator.client.session.close()
+    with the_operator(control_plane) as operator:
+        yield operator
 
 
 @pytest.fixture(scope="session")

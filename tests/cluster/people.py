@@ -1,11 +1,10 @@
 """Who asks the apiserver: people with exactly the rights that a test gives them, the operator."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-import pykube
-
-from apiserver import Answer, Apiserver, a_managed_secret, core, managed_secrets
+from apiserver import Answer, Apiserver, a_managed_secret, connected, core, managed_secrets
 from cluster.operating import eventually
 from keyturn_controlplane.cluster import ControlPlane
 
@@ -61,10 +60,18 @@ def a_person(apiserver: Apiserver, namespace: str, user: str, *rules: Rule) -> A
     return person
 
 
-def the_operator(control_plane: ControlPlane) -> Apiserver:
-    """Return the apiserver as the operator sees it, by a token of its ServiceAccount."""
-    kubeconfig = control_plane.kubeconfig_for_service_account("keyturn-system", "keyturn")
-    return Apiserver(pykube.HTTPClient(pykube.KubeConfig.from_file(str(kubeconfig))))
+@contextmanager
+def an_account(control_plane: ControlPlane, namespace: str, name: str) -> Iterator[Apiserver]:
+    """Reach the apiserver as a ServiceAccount, by a token of it."""
+    with connected(control_plane.kubeconfig_for_service_account(namespace, name)) as account:
+        yield account
+
+
+@contextmanager
+def the_operator(control_plane: ControlPlane) -> Iterator[Apiserver]:
+    """Reach the apiserver as the operator does."""
+    with an_account(control_plane, "keyturn-system", "keyturn") as operator:
+        yield operator
 
 
 def rotators(namespace: str, name: str = "") -> str:

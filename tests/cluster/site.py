@@ -1,7 +1,6 @@
 """A namespace with operators of its own, which a test may stop, kill and rob of their store."""
 
 import json
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import pykube
 
+from apiserver import a_namespace, connected
 from cluster.operating import Cluster, OperatorProcess, Resource, eventually
 from keyturn_controlplane.cluster import ControlPlane
 
@@ -36,17 +35,13 @@ class Site:
     @contextmanager
     def opened(cls, control_plane: ControlPlane, folder: Path) -> "Iterator[Site]":
         """Make the namespace; at the end no operator runs any more, and nobody waits for it."""
-        name = f"test-{secrets.token_hex(5)}"
-        control_plane.kubectl("create", "namespace", name)
-        api = pykube.HTTPClient(pykube.KubeConfig.from_file(str(control_plane.kubeconfig)))
-        site = cls(control_plane, Cluster(api, name), folder)
-        try:
-            yield site
-        finally:
-            for operator in site._started:
-                operator.stop()
-            api.session.close()
-            control_plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+        with connected(control_plane.kubeconfig) as apiserver, a_namespace(apiserver) as name:
+            site = cls(control_plane, Cluster(apiserver.client, name), folder)
+            try:
+                yield site
+            finally:
+                for operator in site._started:
+                    operator.stop()
 
     @property
     def namespace(self) -> str:

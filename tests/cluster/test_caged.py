@@ -11,10 +11,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import pykube
 import pytest
 
-from apiserver import Apiserver
+from apiserver import Apiserver, connected
 from canary import Canary
 from cluster.auditing import Asked, Audited
 from cluster.operating import eventually
@@ -40,12 +39,12 @@ CAGED = {"KEYTURN_MODE": "caged", "KEYTURN_REAPPLY_INTERVAL": f"{INTERVAL:.0f}s"
 def identity(caged: Audited) -> Iterator[Apiserver]:
     """The operator's account, once all policies are enforced."""
     control_plane = caged.control_plane
-    client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(control_plane.kubeconfig)))
-    operator = the_operator(control_plane)
-    wait_for_policies(Apiserver(client), operator)
-    yield operator
-    operator.client.session.close()
-    client.session.close()
+    with (
+        connected(control_plane.kubeconfig) as administrator,
+        the_operator(control_plane) as operator,
+    ):
+        wait_for_policies(administrator, operator)
+        yield operator
 
 
 @pytest.fixture
@@ -302,9 +301,8 @@ async def test_an_admin_credential_needs_a_role_for_its_name(kube: KubeClient, s
         await reading.target_materials(settings, nobody)
     for command in commands_in(raised.value.message):
         site.control_plane.kubectl(*command)
-    operator = the_operator(site.control_plane)
-    eventually(lambda: operator.may("get", "secrets", site.namespace, "admin"))
-    operator.client.session.close()
+    with the_operator(site.control_plane) as operator:
+        eventually(lambda: operator.may("get", "secrets", site.namespace, "admin"))
 
     materials = await reading.target_materials(settings, nobody)
     with materials.admin as admin:

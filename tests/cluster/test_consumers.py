@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import pykube
 import pytest
 from aiohttp import web
 
-from apiserver import Apiserver, core
+from apiserver import Apiserver, connected, core
 from cluster.faults.life import token_of
 from cluster.operating import Cluster, OperatorProcess, Resource, eventually
 from cluster.site import LONGER, Site
@@ -285,13 +284,10 @@ async def test_a_long_list_is_read_page_by_page_and_once_for_all_who_ask(
 
 @pytest.fixture
 def site_stand_in(quiet_site: Site) -> Iterator[StandIn]:
-    client = pykube.HTTPClient(
-        pykube.KubeConfig.from_file(str(quiet_site.control_plane.kubeconfig))
-    )
-    made = StandIn(Apiserver(client), quiet_site.namespace)
-    made.wait()
-    yield made
-    client.session.close()
+    with connected(quiet_site.control_plane.kubeconfig) as apiserver:
+        made = StandIn(apiserver, quiet_site.namespace)
+        made.wait()
+        yield made
 
 
 def test_a_new_start_of_the_operator_writes_nothing_and_knows_all(

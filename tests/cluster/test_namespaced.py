@@ -6,10 +6,9 @@ The apiserver's audit log is the witness: it notes each request of the operator'
 from collections.abc import Iterator
 from http import HTTPStatus
 
-import pykube
 import pytest
 
-from apiserver import Apiserver
+from apiserver import Apiserver, connected
 from cluster.auditing import WATCHED, Asked, Audited
 from cluster.installing import ROOT
 from cluster.operating import Cluster, OperatorProcess, eventually
@@ -23,13 +22,13 @@ CLUSTER_ROTATORS = str(ROOT / "rbac" / "namespaced" / "30-clusterrotators.yaml")
 def apiserver(namespaced: Audited) -> Iterator[Apiserver]:
     """The apiserver as the administrator sees it, once all policies are enforced."""
     control_plane = namespaced.control_plane
-    client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(control_plane.kubeconfig)))
-    operator = the_operator(control_plane)
-    # The account may write in the watched namespaces only, so that is where the cage is asked.
-    wait_for_policies(Apiserver(client), operator, WATCHED[0])
-    yield Apiserver(client)
-    operator.client.session.close()
-    client.session.close()
+    with (
+        connected(control_plane.kubeconfig) as administrator,
+        the_operator(control_plane) as operator,
+    ):
+        # The account may write in the watched namespaces only, so that is where the cage is asked.
+        wait_for_policies(administrator, operator, WATCHED[0])
+        yield administrator
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pykube
 import pytest
 import yaml
 
 from apiserver import Apiserver, Right, a_managed_secret, core, managed_secrets
 from cluster.operating import eventually
-from cluster.people import a_secret
+from cluster.people import a_secret, an_account
 from keyturn_controlplane.cluster import ControlPlane
 
 RBAC = Path(__file__).parents[2] / "rbac"
@@ -76,10 +75,8 @@ def operator(operator_identity: Apiserver) -> Apiserver:
 @pytest.fixture
 def account(control_plane: ControlPlane) -> Iterator[Apiserver]:
     """A ServiceAccount without any right of its own."""
-    kubeconfig = control_plane.kubeconfig_for_service_account("default", "default")
-    client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(kubeconfig)))
-    yield Apiserver(client)
-    client.session.close()
+    with an_account(control_plane, "default", "default") as account:
+        yield account
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,12 @@ import base64
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import pykube
 import pytest
 
-from apiserver import APPLY_PATCH, Apiserver, core, managed_secrets
+from apiserver import APPLY_PATCH, Apiserver, connected, core, managed_secrets
 from canary import Canary
 from cluster.auditing import WATCHED, Audited
-from cluster.people import a_secret, the_operator, wait_for_policies
+from cluster.people import a_secret, an_account, the_operator, wait_for_policies
 from cluster.test_rights import ADMISSION, AT_HOME, EVERYWHERE, REFUSED, REQUESTS, rows
 from keyturn_controlplane.cluster import ControlPlane
 
@@ -53,21 +52,19 @@ def mode(request: pytest.FixtureRequest) -> Iterator[Mode]:
         audited: Audited = request.getfixturevalue(request.param)
         control_plane = audited.control_plane
     place = WATCHED[0] if request.param == "namespaced" else "default"
-    client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(control_plane.kubeconfig)))
-    administrator, operator = Apiserver(client), the_operator(control_plane)
-    wait_for_policies(administrator, operator, place)
-    yield Mode(request.param, control_plane, administrator, operator, place)
-    operator.client.session.close()
-    client.session.close()
+    with (
+        connected(control_plane.kubeconfig) as administrator,
+        the_operator(control_plane) as operator,
+    ):
+        wait_for_policies(administrator, operator, place)
+        yield Mode(request.param, control_plane, administrator, operator, place)
 
 
 @pytest.fixture(scope="module")
 def nobody(mode: Mode) -> Iterator[Apiserver]:
     """A ServiceAccount without any right of its own."""
-    kubeconfig = mode.control_plane.kubeconfig_for_service_account("kube-public", "default")
-    client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(kubeconfig)))
-    yield Apiserver(client)
-    client.session.close()
+    with an_account(mode.control_plane, "kube-public", "default") as account:
+        yield account
 
 
 @pytest.fixture
@@ -253,7 +250,7 @@ ELSEWHERE = {
 def test_where_it_has_no_role_it_asks_in_vain_for(
     namespaced: Audited, method: str, path: str, body: Any
 ) -> None:
-    operator = the_operator(namespaced.control_plane)
+    with the_operator(namespaced.control_plane) as operator:
+        answer = operator.request(method, path, body)
 
-    assert operator.request(method, path, body).is_forbidden
-    operator.client.session.close()
+    assert answer.is_forbidden

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pykube
 import pytest
 import yaml
 
-from apiserver import Answer, Apiserver, core
+from apiserver import Answer, Apiserver, connected, core
 from canary import Canary
 from canary_scan import CanaryScan
 from cluster.faults.life import token_of
@@ -105,15 +104,16 @@ def place(
             *("create", "configmap", "rotate-wiki", "-n", NAMESPACE),
             *("--from-file", str(EXAMPLE / "rotate.py")),
         )
-        client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(control_plane.kubeconfig)))
-        apiserver, operator = Apiserver(client), the_operator(control_plane)
-        eventually(lambda: is_caged(operator), what="the cage is enforced")
+        with the_operator(control_plane) as operator:
+            eventually(lambda: is_caged(operator), what="the cage is enforced")
         kubeconfig = control_plane.kubeconfig_for_service_account("keyturn-system", "keyturn")
         pods = PodRunner(control_plane.kubeconfig, tmp_path_factory.mktemp("pods") / "node")
-        with canary_scan.watching(control_plane), pods.running():
+        with (
+            connected(control_plane.kubeconfig) as apiserver,
+            canary_scan.watching(control_plane),
+            pods.running(),
+        ):
             yield Place(control_plane, apiserver, kubeconfig, pods)
-        client.session.close()
-        operator.client.session.close()
 
 
 def is_caged(operator: Apiserver) -> bool:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from secrets import token_hex
 from typing import Any
 
 import pytest
 
-from apiserver import Answer, Apiserver
+from apiserver import Answer, Apiserver, a_namespace
 from cluster.operating import eventually
 from cluster.people import Rule, a_person, may, rotators
 
@@ -26,11 +25,8 @@ def all_policies(enforced: None) -> None:
 @pytest.fixture(scope="module")
 def shop(apiserver: Apiserver) -> Iterator[str]:
     """A namespace for the people of these tests; they only ask, and change nothing."""
-    name = f"test-{token_hex(5)}"
-    made = apiserver.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    assert made.is_ok, made.message
-    yield name
-    apiserver.request("DELETE", f"/api/v1/namespaces/{name}")
+    with a_namespace(apiserver) as name:
+        yield name
 
 
 def a_rotator(kind: str = "Rotator", /, **spec: Any) -> dict[str, Any]:

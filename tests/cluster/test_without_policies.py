@@ -9,13 +9,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
-import pykube
 import pytest
 
-from apiserver import Apiserver, core
+from apiserver import Apiserver, a_namespace, connected, core
 from canary import Canary
 from canary_scan import CanaryScan
 from cluster.operating import Cluster, OperatorProcess, eventually
@@ -48,9 +46,8 @@ def open_cluster(binaries: Binaries, canary_scan: CanaryScan) -> Iterator[Contro
 
 @pytest.fixture(scope="module")
 def apiserver(open_cluster: ControlPlane) -> Iterator[Apiserver]:
-    client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(open_cluster.kubeconfig)))
-    yield Apiserver(client)
-    client.session.close()
+    with connected(open_cluster.kubeconfig) as administrator:
+        yield administrator
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +59,10 @@ def operator(
 
 
 @pytest.fixture
-def shop(open_cluster: ControlPlane, apiserver: Apiserver, operator: OperatorProcess) -> Cluster:
+def shop(apiserver: Apiserver, operator: OperatorProcess) -> Iterator[Cluster]:
     """A namespace of the cluster without policies, in which the operator works."""
-    name = f"test-{token_hex(5)}"
-    open_cluster.kubectl("create", "namespace", name)
-    return Cluster(apiserver.client, name)
+    with a_namespace(apiserver) as name:
+        yield Cluster(apiserver.client, name)
 
 
 @pytest.fixture
@@ -273,9 +269,8 @@ def test_what_was_written_before_the_policies_came_stays_refused(
     shop.wait_reason("thief", "Denied")
 
     with applied(open_cluster, "\n---\n".join(path.read_text() for path in POLICIES)):
-        identity = the_operator(open_cluster)
-        wait_for_policies(apiserver, identity)
-        identity.client.session.close()
+        with the_operator(open_cluster) as identity:
+            wait_for_policies(apiserver, identity)
         wait_for_a_later_second(apiserver, shop)
         shop.patch("secrets", "victim", {"metadata": {"labels": {"looked-at": "again"}}})
         shop.apply("author", spec)

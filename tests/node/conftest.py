@@ -1,6 +1,5 @@
 """A control plane with a real node for the whole run: one for each worker."""
 
-import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -9,6 +8,7 @@ from pathlib import Path
 import pykube
 import pytest
 
+from apiserver import Apiserver, a_namespace, connected
 from canary_scan import CanaryScan
 from cluster.installing import installed
 from cluster.operating import Cluster, OperatorProcess
@@ -61,12 +61,10 @@ def node(
 
 
 @pytest.fixture
-def namespace(node: ControlPlane) -> Iterator[str]:
+def namespace(node_api: pykube.HTTPClient) -> Iterator[str]:
     """A fresh namespace; nobody waits for its end."""
-    name = f"test-{secrets.token_hex(5)}"
-    node.kubectl("create", "namespace", name)
-    yield name
-    node.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+    with a_namespace(Apiserver(node_api)) as name:
+        yield name
 
 
 @pytest.fixture
@@ -78,9 +76,8 @@ def pods(node: ControlPlane, namespace: str) -> Pods:
 @pytest.fixture(scope="module")
 def node_api(node: ControlPlane) -> Iterator[pykube.HTTPClient]:
     """A client that is no part of Keyturn, for an independent look at the cluster."""
-    api = pykube.HTTPClient(pykube.KubeConfig.from_file(str(node.kubeconfig)))
-    yield api
-    api.session.close()
+    with connected(node.kubeconfig) as administrator:
+        yield administrator.client
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 import pykube
 import pytest
 
+from apiserver import connected
 from canary import Canary
 from cluster.faults.life import Life, token_of
 from cluster.operating import Cluster, OperatorProcess
@@ -22,9 +23,8 @@ def control_plane(quiet_control_plane: ControlPlane) -> ControlPlane:
 @pytest.fixture(scope="module")
 def pykube_api(control_plane: ControlPlane) -> Iterator[pykube.HTTPClient]:
     """A client that goes to the apiserver straight, past the proxy."""
-    api = pykube.HTTPClient(pykube.KubeConfig.from_file(str(control_plane.kubeconfig)))
-    yield api
-    api.session.close()
+    with connected(control_plane.kubeconfig) as administrator:
+        yield administrator.client
 
 
 @pytest.fixture
