@@ -1,12 +1,12 @@
 """A model of consumers beside a rotation: when may the credential end that some of them hold?
 
-The real `decide` and the real gate are asked in every state that can be reached. Around them is
-what they cannot see: a kubelet gives a pod what stood in the Secret up to `LAG` before, and tells
-of a pod that began only some time later; a turn is taken long after it was decided on; the
-operator is killed; the apiserver does not answer. Time goes by in ticks of `LAG`.
+The real `decide` and the real gate are asked in every state that can be reached and that none
+covers (see `Visited`). Around them is what they cannot see: a kubelet gives a pod what stood in the
+Secret up to `LAG` before, and tells of a pod that began only some time later; a turn is taken long
+after it was decided on; the operator is killed; the apiserver does not answer. Time goes by in
+ticks of `LAG`.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from keyturn.services.rotation.deciding import Decision, decide
 from keyturn.services.rotation.gating import UNSEEN, Sight
 from keyturn.store.journal import Journal
 from rotation_model import FIRST, Kind, following
+from visited import Visited
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 ID = UUID("6f1e6b0a-5a63-4a9b-8a43-2f1b8f2b6c11")
@@ -65,6 +66,10 @@ class Pod(NamedTuple):
     began: int
     held: int
     is_told: bool
+
+
+COUNTS = 4
+"""So many fields of a state, the last, count down what may still happen."""
 
 
 class State(NamedTuple):
@@ -110,26 +115,21 @@ def first(world: World) -> State:
     )
 
 
-def explore(world: World, *, limit: int = 2_000_000) -> tuple[int, int, State | None]:
-    """Visit all states; return how many, how many retirements, and the first with a pod locked out.
+def explore(world: World, *, limit: int = 1_000_000) -> tuple[int, int, State | None]:
+    """Visit the states; return how many, how many retirements, and the first with a pod locked out.
 
     A pod that holds what ended at the latest time, `longest` after the projection, is not.
     """
-    start = first(world)
-    seen, waiting, retired = {start}, deque([start]), 0
-    while waiting:
-        state = waiting.popleft()
+    visited, retired = Visited(first(world), counts=COUNTS, limit=limit), 0
+    for state in visited:
         for reached in transitions(world, state):
             ended = state.accepted - reached.accepted
             retired += bool(ended) and not reached.pending
             is_over = state.previous != 0 and state.now >= state.retire_at
             if not is_over and any(pod.held in ended for pod in state.pods):
-                return len(seen), retired, reached
-            if reached not in seen:
-                seen.add(reached)
-                waiting.append(reached)
-        assert len(seen) < limit, "the model is larger than it may be"
-    return len(seen), retired, None
+                return len(visited), retired, reached
+            visited.add(reached)
+    return len(visited), retired, None
 
 
 def transitions(world: World, state: State) -> Iterator[State]:
@@ -223,7 +223,7 @@ def _seen_at(
     pods = tuple(_running(number, each) for number, each in enumerate(began))
     spells = [Spell(NATIVE, version, _time(since)) for version, since in shown]
     view = View(frozenset({NATIVE}), spells, Inventory("shop", pods))
-    return sight_of(view, current, (), _time(moment))
+    return sight_of(view, current, {current}, (), _time(moment))
 
 
 def _seen(world: World, pod: Pod) -> int | None:

@@ -1,6 +1,7 @@
 """The fields of the generators: as the resource has them, and what the code says to them."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,6 +82,7 @@ def refusal(generator: str, written: Written) -> str:
     return ""
 
 
+@cache
 def schemas() -> Mapping[str, Any]:
     version = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]

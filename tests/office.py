@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 
+from forked_commands import ForkedCommands
 from keyturn import plugins
 from keyturn.api.routes import Served
 from keyturn.api.server import serving
@@ -126,7 +127,8 @@ async def opened(data_dir: Path, key_file: Path) -> AsyncIterator[Local]:
 class Office:
     """A folder with a store; an operator that answers there for a while; commands that ask it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, commands: ForkedCommands) -> None:
+        self._commands = commands
         self.data_dir = folder / "data"
         self.key_file = folder / "key"
         self.socket = self.data_dir / "run" / "keyturn.sock"
@@ -197,14 +199,8 @@ class Office:
         self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
     ) -> Completed:
         """Run a command in a process of its own."""
-        return subprocess.run(
-            self.command(*arguments),
-            input=stdin,
-            capture_output=True,
-            env={**self.environment, **(environment or {})},
-            timeout=30,
-            check=False,
-        )
+        return self._commands.run(arguments, {**self.environment, **(environment or {})}, stdin)
 
     def command(self, *arguments: str) -> list[str]:
+        """Give what starts a command from the beginning, as a person does."""
         return [sys.executable, "-m", "keyturn", *arguments]

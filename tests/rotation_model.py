@@ -3,10 +3,10 @@
 Every act of the machine is a transition here, and around it everything that can go wrong: an
 operator is killed, one takes over while the other does not know it, a session is cut, a reply is
 lost, a statement takes effect after its session is gone, a rotation is given up. `explore` visits
-every state that can be reached, and reports those in which a promise is broken.
+every state that can be reached and that none covers (see `Visited`), and reports the first in which
+a promise is broken.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -21,6 +21,7 @@ from keyturn.domain.rotation_machine import (
     Reply,
     advance,
 )
+from visited import Visited
 
 OPERATORS = (0, 1)
 
@@ -79,6 +80,10 @@ class Worker(NamedTuple):
     has_session: bool = False
 
 
+COUNTS = 7
+"""So many fields of a state, the last, count down what may still happen."""
+
+
 class State(NamedTuple):
     """Everything, at one instant. 0 stands for no version, -1 for nobody; see `following`."""
 
@@ -124,21 +129,16 @@ def first(world: World) -> State:
     )
 
 
-def explore(world: World, *, limit: int = 3_000_000) -> tuple[int, State | None, str]:
-    """Visit all states; return how many, and the first that breaks a promise, with which."""
-    start = first(world)
-    seen, waiting = {start}, deque([start])
-    while waiting:
-        state = waiting.popleft()
+def explore(world: World, *, limit: int = 1_000_000) -> tuple[int, State | None, str]:
+    """Visit the states; return how many, and the first that breaks a promise, with which."""
+    visited = Visited(first(world), counts=COUNTS, limit=limit)
+    for state in visited:
         broken = broken_promise(world, state)
         if broken:
-            return len(seen), state, broken
+            return len(visited), state, broken
         for reached in transitions(world, state):
-            if reached not in seen:
-                seen.add(reached)
-                waiting.append(reached)
-        assert len(seen) < limit, "the model is larger than it may be"
-    return len(seen), None, ""
+            visited.add(reached)
+    return len(visited), None, ""
 
 
 def broken_promise(world: World, state: State) -> str:

@@ -1,6 +1,7 @@
 """The fields of the rotators as both CRDs have them, and what the rotators say to them."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,7 @@ def refusal(rotator: str, written: Written) -> str:
     return ""
 
 
+@cache
 def schema_of(plural: str) -> Schema:
     """Return the schema of the `spec` of a CRD."""
     crd = yaml.safe_load((CRDS / f"{plural}.keyturn.dev.yaml").read_text())

@@ -4,6 +4,7 @@ A file is added to the list by a person who has read where the bytes go from the
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ MAY_ENCRYPT = {
 }
 
 
+@cache
 def sources() -> dict[str, ast.Module]:
     return {
         path.relative_to(SOURCE).as_posix(): ast.parse(path.read_bytes())

@@ -5,13 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from forked_commands import ForkedCommands
 from office import Office
 
 
+@pytest.fixture(scope="session")
+def commands() -> Iterator[ForkedCommands]:
+    with ForkedCommands() as commands:
+        yield commands
+
+
 @pytest.fixture
-def closed_office(tmp_path: Path) -> Iterator[Office]:
+def closed_office(tmp_path: Path, commands: ForkedCommands) -> Iterator[Office]:
     """A folder without a store, until a test opens it."""
-    office = Office(tmp_path)
+    office = Office(tmp_path, commands)
     yield office
     office.stop()
 

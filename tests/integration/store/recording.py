@@ -234,12 +234,21 @@ def _link(names: dict[str, int], link: Link) -> None:
 
 
 def states(journal: Journal, seed: int) -> Iterator[tuple[dict[str, bytes], dict[str, int]]]:
-    """Cut the power after each event, once for each choice; give the files, and what was told."""
+    """Cut the power after each event, once for each choice; give the files, and what was told.
+
+    What was synced stays the same for long, and is given once.
+    """
     random, platter, told = Random(seed), Platter(), dict[str, int]()  # noqa: S311 - as above
+    synced: tuple[dict[str, bytes], dict[str, int]] | None = None
     for event in journal.events:
         platter.apply(event)
         if isinstance(event, Acknowledged):
             told |= event.facts
             continue
         for choice in CHOICES:
-            yield platter.after_a_cut(random, choice), dict(told)
+            left = platter.after_a_cut(random, choice), dict(told)
+            if choice is nothing:
+                if left == synced:
+                    continue
+                synced = left
+            yield left

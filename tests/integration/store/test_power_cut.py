@@ -91,15 +91,16 @@ def disk() -> Iterator[RecordingDisk]:
     vfs.unregister()
 
 
-async def verdicts(tmp_path: Path, folder: Path, disk: RecordingDisk) -> Counter[str]:
+async def verdicts(tmp_path: Path, folder: Path, disk: RecordingDisk) -> Iterator[str]:
+    """Use the store, and judge one cut after the other, as far as somebody asks."""
     await use_the_store(tmp_path / NAME, disk)
-    return Counter(verdict(folder, files, told) for files, told in states(disk.journal, SEED))
+    return (verdict(folder, files, told) for files, told in states(disk.journal, SEED))
 
 
 async def test_no_power_cut_loses_what_was_acknowledged(
     tmp_path: Path, folder: Path, disk: RecordingDisk
 ) -> None:
-    found = await verdicts(tmp_path, folder, disk)
+    found = Counter(await verdicts(tmp_path, folder, disk))
 
     assert set(found) == {"whole"}
     assert found["whole"] > 1000
@@ -110,7 +111,7 @@ async def test_nor_does_one_where_sqlite_syncs_no_folder(
 ) -> None:
     disk.journal.trusts_sqlite = False
 
-    found = await verdicts(tmp_path, folder, disk)
+    found = Counter(await verdicts(tmp_path, folder, disk))
 
     assert set(found) == {"whole"}
 
@@ -120,9 +121,7 @@ async def test_the_simulation_finds_that_fewer_syncs_lose(
 ) -> None:
     hasty = replace(disk, settings={**SETTINGS, "synchronous": "NORMAL"})
 
-    found = await verdicts(tmp_path, folder, hasty)
-
-    assert found["lost"] > 0
+    assert "lost" in await verdicts(tmp_path, folder, hasty)
 
 
 async def test_the_simulation_finds_that_an_unsynced_folder_loses(
@@ -130,6 +129,6 @@ async def test_the_simulation_finds_that_an_unsynced_folder_loses(
 ) -> None:
     disk.journal.trusts_sqlite = False
 
-    found = await verdicts(tmp_path, folder, replace(disk, syncs_folder=False))
+    hasty = replace(disk, syncs_folder=False)
 
-    assert found["lost"] > 0
+    assert "lost" in await verdicts(tmp_path, folder, hasty)
