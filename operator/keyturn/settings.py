@@ -1,6 +1,7 @@
 """Every knob, read once and frozen; the only reader of the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,9 @@ from keyturn.notifications.bodies import Format
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 OPERATOR_NAMESPACE = "keyturn-system"
 REAPPLY_INTERVAL, STORE_WAIT = timedelta(minutes=10), timedelta(minutes=2)
+
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LEASE = re.compile(rf"{_NAMESPACE.pattern}(\.{_NAMESPACE.pattern})*")
 
 
 class Mode(StrEnum):
@@ -112,22 +116,21 @@ class Settings:
         data_dir = Path(values.get("KEYTURN_DATA_DIR") or "/var/lib/keyturn")
         kubeconfig = values.get("KEYTURN_KUBECONFIG")
         key_file = values.get("KEYTURN_KEY_FILE")
-        namespaces = values.get("KEYTURN_WATCH_NAMESPACES", "")
         events_ca, events_key = (values.get(f"KEYTURN_EVENTS_{n}_FILE") for n in ("CA", "KEY"))
         return cls(
             data_dir=data_dir,
             socket=Path(values.get("KEYTURN_SOCKET") or data_dir / "run" / "keyturn.sock"),
             kubeconfig=Path(kubeconfig) if kubeconfig else None,
             key_file=Path(key_file) if key_file else None,
-            namespace=values.get("KEYTURN_NAMESPACE") or OPERATOR_NAMESPACE,
-            jobs_namespace=values.get("KEYTURN_JOBS_NAMESPACE") or JOBS_NAMESPACE,
+            namespace=_name(values, "NAMESPACE", OPERATOR_NAMESPACE),
+            jobs_namespace=_name(values, "JOBS_NAMESPACE", JOBS_NAMESPACE),
             mode=_mode(values),
             reapply_interval=_duration(values, "REAPPLY_INTERVAL", REAPPLY_INTERVAL, low="1s"),
             store_wait=_duration(values, "STORE_WAIT", STORE_WAIT, low="0s"),
-            watch_namespaces=tuple(n.strip() for n in namespaces.split(",") if n.strip()),
+            watch_namespaces=_namespaces(values, "WATCH_NAMESPACES"),
             workers=_number(values, "WORKERS", default=64, low=1, high=256),
             workload=values.get("KEYTURN_WORKLOAD") or "statefulset/keyturn",
-            lease=values.get("KEYTURN_LEASE") or "keyturn",
+            lease=_name(values, "LEASE", "keyturn", _LEASE),
             rotations=_number(values, "ROTATIONS", default=8, low=1, high=256),
             restarts_per_namespace=_number(
                 values, "RESTARTS_PER_NAMESPACE", default=2, low=1, high=1000
@@ -146,6 +149,27 @@ class Settings:
             events_key_file=Path(events_key) if events_key else None,
             failpoint=values.get("KEYTURN_FAILPOINT", ""),
         )
+
+
+def _name(
+    values: Mapping[str, str], name: str, default: str, form: re.Pattern[str] = _NAMESPACE
+) -> str:
+    text = values.get(f"KEYTURN_{name}") or default
+    if not form.fullmatch(text):
+        raise InvalidParameterError(f"KEYTURN_{name} must be a name of a-z, 0-9 and '-'")
+    return text
+
+
+def _namespaces(values: Mapping[str, str], name: str) -> tuple[str, ...]:
+    written = (each.strip() for each in values.get(f"KEYTURN_{name}", "").split(","))
+    found = tuple(each for each in written if each)
+    if not all(map(_NAMESPACE.fullmatch, found)):
+        # Nothing would ever be found in it, and the operator would look healthy.
+        raise InvalidParameterError(
+            f"KEYTURN_{name} must be names of a-z, 0-9 and '-', with commas between them,"
+            " such as shop,web"
+        )
+    return found
 
 
 def _number(values: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:

@@ -105,3 +105,20 @@ def test_restarts_and_reloads_are_set() -> None:
 def test_what_restarts_and_reloads_cannot_be_set_to(name: str, text: str, message: str) -> None:
     with pytest.raises(InvalidParameterError, match=message):
         Settings.load({f"KEYTURN_{name}": text})
+
+
+@pytest.mark.parametrize("name", ["NAMESPACE", "JOBS_NAMESPACE", "LEASE", "WATCH_NAMESPACES"])
+@pytest.mark.parametrize("text", ["shop web", "Shop", "shop/web", "shop,web-"])
+def test_what_names_nothing_in_a_cluster_is_refused(name: str, text: str) -> None:
+    with pytest.raises(InvalidParameterError, match=f"KEYTURN_{name} .*a-z, 0-9 and '-'"):
+        Settings.load({f"KEYTURN_{name}": text})
+
+
+def test_the_namespaces_to_watch_have_commas_between_them() -> None:
+    settings = Settings.load({"KEYTURN_WATCH_NAMESPACES": "shop, web,"})
+
+    assert settings.watch_namespaces == ("shop", "web")
+
+
+def test_the_lease_may_have_dots_in_its_name() -> None:
+    assert Settings.load({"KEYTURN_LEASE": "keyturn.shop"}).lease == "keyturn.shop"

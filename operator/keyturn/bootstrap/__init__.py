@@ -15,7 +15,7 @@ from keyturn.bootstrap.assembling import Running, operations_of, started
 from keyturn.bootstrap.starting import Starting
 from keyturn.bootstrap.vault import default_key, now, patiently, unlock
 from keyturn.crypto.local_key import to_text
-from keyturn.domain.errors import KeyMissingError, LeadershipLostError, UnavailableError
+from keyturn.domain.errors import LeadershipLostError, UnavailableError
 from keyturn.kube.client import KubeClient
 from keyturn.kube.connection import Connection
 from keyturn.kube.facts import ClusterFacts
@@ -126,7 +126,7 @@ async def offline(settings: Settings) -> AsyncIterator[Operations]:
 
     Raises:
         StoreInUseError: an operator has it open.
-        KeyMissingError: the default key is in the cluster, not in a file.
+        UnavailableError: the default key is in the cluster, not in a file.
     """
     if not settings.store_file.exists():
         raise UnavailableError(
@@ -137,7 +137,7 @@ async def offline(settings: Settings) -> AsyncIterator[Operations]:
         store = await SQLiteStore.open(settings.store_file)
         stack.push_async_callback(store.close)
         if settings.key_file is None:
-            raise KeyMissingError(
+            raise UnavailableError(
                 "the default key is in the cluster; start keyturn run, or set KEYTURN_KEY_FILE"
             )
         key = await default_key(settings, store, await store.identity(), None)

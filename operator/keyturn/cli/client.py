@@ -33,7 +33,7 @@ def call(settings: Settings, route: Route, asked: Asked) -> Json:
 
     Raises:
         KeyturnError: what the operation raised, wherever it ran.
-        StoreInUseError: another process has the store, and does not answer.
+        SilentOperatorError: another process has the store, and does not answer.
         UnavailableError: there is no operator and no store.
     """
     answer = ask_operator(settings, route, asked)
@@ -42,7 +42,8 @@ def call(settings: Settings, route: Route, asked: Asked) -> Json:
     try:
         return asyncio.run(_answer_here(settings, route, asked))
     except StoreInUseError as error:
-        raise StoreInUseError(
+        # The operator that starts beside another says the graver thing: two are one too many.
+        raise SilentOperatorError(
             f"another process holds the store {settings.store_file}, but no operator answers on"
             f" {settings.socket}: if it is starting or stopping, try again; if it has another"
             " socket, set KEYTURN_SOCKET"

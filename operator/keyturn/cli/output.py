@@ -41,7 +41,8 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(cell)) for cell in row))
-    _write(table)
+    # As wide as it is: the terminal breaks a long line, and a name or value in it stays whole.
+    _write(table, Console(highlight=False, width=_WIDE))
 
 
 def write_fields(fields: Iterable[tuple[str, object]]) -> None:
@@ -51,7 +52,9 @@ def write_fields(fields: Iterable[tuple[str, object]]) -> None:
     table.add_column(overflow="fold")
     for name, value in fields:
         table.add_row(f"{name}:", Text(_cell(value)))
-    _write(table)
+    console = Console(highlight=False)
+    # Nothing is folded where a program reads it.
+    _write(table, console if console.is_terminal else Console(highlight=False, width=_WIDE))
 
 
 def write_line(text: str) -> None:
@@ -73,11 +76,7 @@ def _cell(cell: object) -> str:
     return visible(", ".join(map(str, cell)) if isinstance(cell, list) else str(cell))
 
 
-def _write(table: Table) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        # Nothing is cut off or folded where a program reads it.
-        console = Console(highlight=False, width=_WIDE)
+def _write(table: Table, console: Console) -> None:
     with console.capture() as captured:
         console.print(table)
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))

@@ -7,7 +7,7 @@ import typer
 from keyturn import __version__
 from keyturn.api import routes, schemas
 from keyturn.api.routes import Asked
-from keyturn.cli import client, output, revealing
+from keyturn.cli import client, exits, output, revealing
 from keyturn.cli.options import DEFAULT_NAMESPACE, Form, Name, Namespace, name_of
 from keyturn.cli.output import Output
 from keyturn.cli.rotating import under_way
@@ -39,6 +39,8 @@ def list_(
         *("state", "createdTime", "purgeTime"),
     )
     output.write_table(columns, ([item[field] for field in fields] for item in document["items"]))
+    if not document["items"] and chosen is not None:
+        exits.print_note(f"there is no secret in {chosen}; keyturn list -A shows all there are")
 
 
 def describe(
@@ -74,7 +76,9 @@ def get(  # noqa: PLR0913 - each is an option of the command
     version: Annotated[
         int | None, typer.Option(min=1, help="The number of a version; none: by stage.")
     ] = None,
-    stage: Annotated[Stage, typer.Option(help="The stage of the version.")] = Stage.CURRENT,
+    stage: Annotated[
+        Stage | None, typer.Option(help="The stage of the version; none: Current.")
+    ] = None,
     show: Annotated[bool, typer.Option("--reveal", help="Show the values.")] = False,
     key: Annotated[
         str | None,
@@ -87,10 +91,10 @@ def get(  # noqa: PLR0913 - each is an option of the command
     """Show one version of a secret; its values only with --reveal."""
     if key is not None and not show:
         raise InvalidParameterError("--key prints a value: add --reveal")
-    asked = Asked(
-        name_of(namespace, name),
-        body=schemas.encode(schemas.get_request(version, stage, reveal_values=show)),
-    )
+    if version is not None and stage is not None:
+        raise InvalidParameterError("a version is chosen by --version or --stage, not by both")
+    body = schemas.get_request(version, stage or Stage.CURRENT, reveal_values=show)
+    asked = Asked(name_of(namespace, name), body=schemas.encode(body))
     document = client.call(Settings.load(), routes.GET, asked)
     values = Payload(schemas.values_of(document) if show else {})
     with values:

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from kubernetes.aio import client, config
 from kubernetes.aio.config.config_exception import ConfigException
 
 from keyturn.domain.errors import ClusterUnavailableError
+
+_UNUSABLE = (ConfigException, OSError, TypeError, UnicodeDecodeError, yaml.YAMLError)
+"""What the client raises for a file that holds no credentials, or is no kubeconfig at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,7 @@ class Connection:
         """Read the kubeconfig, or the pod's ServiceAccount where there is none.
 
         Raises:
-            ClusterUnavailableError: there is neither.
+            ClusterUnavailableError: there is neither, or it cannot be understood.
         """
         configuration = client.Configuration()
         try:
@@ -29,7 +33,7 @@ class Connection:
                 await config.load_kube_config(
                     config_file=str(self.kubeconfig), client_configuration=configuration
                 )
-        except (ConfigException, OSError) as error:
+        except _UNUSABLE as error:
             place = self.kubeconfig or "this pod's ServiceAccount"
             raise ClusterUnavailableError(
                 f"no credentials for the apiserver in {place}; set KEYTURN_KUBECONFIG"

@@ -139,6 +139,16 @@ def test_a_version_is_chosen_by_number_or_stage(office: Office) -> None:
     assert by_number.stdout == by_stage.stdout == b"first"
 
 
+def test_a_version_is_not_chosen_by_number_and_stage(office: Office) -> None:
+    put(office, "password", b"first")
+
+    done = office.keyturn("get", "db", "--version", "1", "--stage", "Previous")
+
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert b"--version or --stage" in done.stderr
+
+
 def test_the_history_begins_with_the_newest(office: Office) -> None:
     put(office, "password", b"first")
     put(office, "password", b"second")
@@ -190,6 +200,14 @@ def test_secrets_are_listed_by_namespace_or_all(office: Office) -> None:
     assert listed() == ["default/db"]
     assert listed("-n", "shop") == ["shop/api"]
     assert listed("-A") == ["default/db", "shop/api"]
+
+
+def test_a_namespace_without_secrets_is_named(office: Office) -> None:
+    done = office.keyturn("list", "-n", "shpo")
+
+    assert done.returncode == 0
+    assert done.stderr == b"note: there is no secret in shpo; keyturn list -A shows all there are\n"
+    assert office.keyturn("list", "-n", "shpo", "-o", "json").stderr == b""
 
 
 def test_a_deleted_secret_is_listed_with_the_end_of_its_recovery_window(office: Office) -> None:

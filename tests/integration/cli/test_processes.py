@@ -211,6 +211,15 @@ def test_a_value_put_without_an_operator_is_there_when_it_runs_again(office: Off
     assert shown.stdout == b"secret"
 
 
+def test_without_an_operator_a_key_in_the_cluster_is_no_key_that_is_lost(office: Office) -> None:
+    office.stop()
+
+    ended = office.keyturn("history", "db", environment={"KEYTURN_KEY_FILE": ""})
+
+    assert ended.returncode == 6
+    assert b"the default key is in the cluster; start keyturn run" in ended.stderr
+
+
 def test_a_store_that_is_held_by_one_who_does_not_answer_stays_locked(
     closed_office: Office,
 ) -> None:
@@ -218,7 +227,7 @@ def test_a_store_that_is_held_by_one_who_does_not_answer_stays_locked(
 
     done = closed_office.keyturn("list")
 
-    assert done.returncode == 70
+    assert done.returncode == 6  # It says to try again, and so does the code.
     assert b"another process holds the store" in done.stderr
     assert b"KEYTURN_SOCKET" in done.stderr
 
