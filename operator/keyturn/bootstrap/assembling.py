@@ -164,7 +164,15 @@ def _projecting(
         touched=queue.put,
         clock=now,
     )
-    projecting = Projecting(vault.store, eyesight.natives, targets, writer, eyesight.sightings, now)
+    projecting = Projecting(
+        vault.store,
+        eyesight.natives,
+        targets,
+        writer,
+        eyesight.sightings,
+        touched=queue.put,
+        clock=now,
+    )
     return projecting, importing
 
 

@@ -18,7 +18,7 @@ from keyturn.domain.errors import (
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.recovery import is_purge_suspicious
 from keyturn.domain.secret import Secret, SecretName
-from keyturn.kube.errors import AlreadyExistsError
+from keyturn.kube.errors import AlreadyExistsError, ObjectNotFoundError
 from keyturn.kube.facts import ClusterFacts
 from keyturn.kube.managed_secrets import ManagedSecrets
 from keyturn.kube.resources import from_manifest, to_manifest
@@ -211,14 +211,16 @@ class Lifecycle:
 
         Raises:
             SecretNotFoundError: the store holds no deleted secret of that name.
-            ConflictError: the namespace was made anew since; what it held is not handed on.
+            ConflictError: the namespace was made anew since; what it held is not handed on. Or the
+                resource is not gone yet.
         """
         found = await self._store.lookup(name)
-        if found and found[0].deleted_at is None:
-            return found[0]
         if not found:
             raise SecretNotFoundError(f"the store holds no secret {name}")
         secret = found[0]
+        # The store does not tell: of a deletion it hears later, of one with its CRD never.
+        if await self._stands(name) and secret.deleted_at is None:
+            return secret
         if await self._facts.namespace_uid(name.namespace) != secret.namespace_uid:
             raise ConflictError(
                 f"the namespace {name.namespace!r} was made anew since {name} was deleted; "
@@ -231,3 +233,17 @@ class Lifecycle:
         except AlreadyExistsError:
             logger.info("%s exists again already", name)
         return restored
+
+    async def _stands(self, name: SecretName) -> bool:
+        """Tell whether the resource exists.
+
+        Raises:
+            ConflictError: it is just being deleted, and cannot be made again until it is gone.
+        """
+        try:
+            body = await self._resources.get(name)
+        except ObjectNotFoundError:
+            return False
+        if "deletionTimestamp" in body["metadata"]:
+            raise ConflictError(f"{name} is still being deleted; restore it when it is gone")
+        return True

@@ -1,7 +1,7 @@
 """Projection: the native Secrets made what they should be."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from keyturn.domain.errors import (
@@ -18,7 +18,7 @@ from keyturn.kube.kubernetes_events import Notice
 from keyturn.kube.native_secrets import NativeSecrets, Written, field_manager
 from keyturn.projection.existing import ExistingNativeSecret
 from keyturn.services.clock import Clock
-from keyturn.services.sightings import Sightings
+from keyturn.services.sightings import Place, Sightings
 from keyturn.services.status import TargetReport
 from keyturn.services.target_writing import Outcome, TargetWriter, unsynced
 from keyturn.services.targets import NativeView, Targets, is_merging
@@ -42,15 +42,21 @@ class Projection:
 
 
 class Projecting:
-    """Brings the native Secrets of a secret in line with its versions."""
+    """Brings the native Secrets of a secret in line with its versions.
 
-    def __init__(
+    `touched` is called with each other name that projects into a native Secret which one gives up:
+    it may have waited for that.
+    """
+
+    def __init__(  # noqa: PLR0913 - the composition root names each collaborator
         self,
         store: SecretStore,
         natives: NativeSecrets,
         targets: Targets,
         writer: TargetWriter,
         sightings: Sightings,
+        *,
+        touched: Callable[[SecretName], None],
         clock: Clock,
     ) -> None:
         self._store = store
@@ -58,14 +64,15 @@ class Projecting:
         self._targets = targets
         self._writer = writer
         self._sightings = sightings
+        self._touched = touched
         self._clock = clock
 
     def view(self, namespace: str) -> NativeView:
         return NativeView(self._natives, self._sightings, namespace)
 
     def forget(self, name: SecretName) -> None:
-        """Forget the targets of a ManagedSecret that is gone."""
-        self._sightings.assign(name, ())
+        """Forget the targets of a ManagedSecret whose deletion is recorded."""
+        self._tell_of(self._sightings.assign(name, ()))
 
     async def project(
         self, resource: ManagedSecret, secret: Secret, view: NativeView
@@ -82,10 +89,11 @@ class Projecting:
             for target in resource.effective_targets
             if target.creation_policy is not CreationPolicy.NONE
         ]
-        self._sightings.assign(resource.name, [target.name for target in wanted])
+        left = self._sightings.assign(resource.name, [target.name for target in wanted])
         result = Projection()
         merged = await self._merged(secret, wanted, view)
         claimed = await self._targets.claim(resource, secret, merged)
+        self._tell_of(left)
         async with self._writer.payloads() as payloads:
             for target in wanted:
                 try:
@@ -105,6 +113,12 @@ class Projecting:
             # Not before: pods go on with the old native Secret until the new one is right.
             await self._release(secret, {target.name for target in wanted})
         return result
+
+    def _tell_of(self, left: Iterable[Place]) -> None:
+        """Tell who else projects there; where nothing was written no watch tells them."""
+        for place in left:
+            for name in self._sightings.projectors(place):
+                self._touched(name)
 
     async def _merged(
         self, secret: Secret, wanted: Sequence[Target], view: NativeView

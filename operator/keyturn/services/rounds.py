@@ -51,12 +51,13 @@ class Rounds(Sightings):
             self._due.discard(place)
         return super().settle(place, written)
 
-    def assign(self, name: SecretName, natives: Iterable[str]) -> None:
-        super().assign(name, natives)
+    def assign(self, name: SecretName, natives: Iterable[str]) -> frozenset[Place]:
+        left = super().assign(name, natives)
         for place in self._targets.get(name, ()):
             if place not in self._known:
                 self._known.add(place)
                 self._round.append(place)
+        return left
 
     async def run(self) -> None:
         """Take turns until cancelled."""

@@ -97,10 +97,11 @@ class Sightings:
         """Tell whether nobody touched the Secret since that write."""
         return self._seen.get(place) == Seen(uid, int(resource_version), present=True)
 
-    def assign(self, name: SecretName, natives: Iterable[str]) -> None:
-        """Note which native Secrets a ManagedSecret projects into."""
+    def assign(self, name: SecretName, natives: Iterable[str]) -> frozenset[Place]:
+        """Note which native Secrets a ManagedSecret projects into; tell which it no longer does."""
         targets = frozenset((name.namespace, native) for native in natives)
-        for place in self._targets.get(name, frozenset()) - targets:
+        left = self._targets.get(name, frozenset()) - targets
+        for place in left:
             self._projectors[place].discard(name)
             if not self._projectors[place]:
                 del self._projectors[place]
@@ -111,6 +112,7 @@ class Sightings:
             self._targets[name] = targets
         else:
             self._targets.pop(name, None)
+        return left
 
     def projectors(self, place: Place) -> frozenset[SecretName]:
         """Tell which ManagedSecrets project into a native Secret."""

@@ -146,7 +146,12 @@ class TargetWriter:
     async def _act(self, work: "_Work") -> Outcome:
         drifts = work.drifts()
         decision = await self._targets.decide(
-            work.resource, work.secret, work.target, work.actual, drifts=drifts
+            work.resource,
+            work.secret,
+            work.target,
+            work.actual,
+            drifts=drifts,
+            written=work.desired.data,
         )
         if decision.action is Action.REFUSE:
             raise refusal(decision)

@@ -1,6 +1,6 @@
 """The targets of a secret: what stands there, whose it is, and what may be done about it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from keyturn.crypto.root_keys import RootKeys
 from keyturn.domain.errors import (
@@ -95,7 +95,7 @@ class Targets:
         inputs = rendered_from(target, secret.stages, identity, merging=merging)
         return self._keys.fingerprint("rendered", inputs)
 
-    async def decide(
+    async def decide(  # noqa: PLR0913 - all that a decision is made from
         self,
         resource: ManagedSecret,
         secret: Secret,
@@ -103,11 +103,14 @@ class Targets:
         actual: Json | None,
         *,
         drifts: Sequence[Drift] = (),
+        written: Collection[str] = (),
         claimed_by: Holder | None = None,
     ) -> Decision:
         """Decide what to do about a target, given the native Secret that stands there.
 
-        `claimed_by` is what `claim` told of the target.
+        `written` are the keys that are about to be written, where that is known: a version may
+        have others than the resource, after a rollback for example. `claimed_by` is what `claim`
+        told of the target.
         """
         existing = None if actual is None else ExistingNativeSecret.of(actual)
         merging = is_merging(target, secret, existing)
@@ -124,7 +127,7 @@ class Targets:
             is_shown=bool(secret.projected),
             claimed_by=claimed_by,
             labelled=labelled,
-            keys=native_keys(resource, target),
+            keys={*native_keys(resource, target), *written},
             rendered_from=(
                 self.digest(resource, secret, target, merging=merging) if existing else ""
             ),

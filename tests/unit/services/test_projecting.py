@@ -62,12 +62,18 @@ class Shelf:
             raise AlreadyExistsError("it exists already")
         return self.put(made)
 
+    async def apply(self, actual: Json, body: bytearray, **_: Any) -> Written:
+        applied: Json = json.loads(body)
+        actual["data"] = {**actual.get("data", {}), **applied["data"]}
+        return self.put(actual)
+
 
 class Desk:
     """Projects ManagedSecrets of one namespace, each with one version."""
 
     def __init__(self, vault: Vault) -> None:
         self.vault, self.shelf = vault, Shelf()
+        self.touched: list[str] = []
         natives, sightings = cast("NativeSecrets", self.shelf), Sightings()
         targets = Targets(vault.store, vault.identity, vault.keys, cast("Any", None))
         writer = TargetWriter(
@@ -82,10 +88,18 @@ class Desk:
             clock=now,
         )
         self._targets = targets
-        self._projecting = Projecting(vault.store, natives, targets, writer, sightings, now)
+        self._projecting = Projecting(
+            vault.store,
+            natives,
+            targets,
+            writer,
+            sightings,
+            touched=lambda name: self.touched.append(name.name),
+            clock=now,
+        )
 
-    async def project(self, name: str, *targets: Json) -> Projection:
-        resource = self._resource(name, targets)
+    async def project(self, name: str, *targets: Json, key: str = "a") -> Projection:
+        resource = self._resource(name, targets, key)
         secret = await self._secret(resource)
         return await self._projecting.project(resource, secret, self._projecting.view("shop"))
 
@@ -95,10 +109,13 @@ class Desk:
         merged = frozenset({target["name"]} if merging else ())
         await self._targets.claim(resource, await self._secret(resource), merged)
 
-    def _resource(self, name: str, targets: tuple[Json, ...]) -> ManagedSecret:
+    def forget(self, name: str) -> None:
+        self._projecting.forget(SecretName("shop", name))
+
+    def _resource(self, name: str, targets: tuple[Json, ...], key: str = "a") -> ManagedSecret:
         body = {
             "metadata": {"name": name, "namespace": "shop", "uid": f"uid-of-{name}"},
-            "spec": {"data": [{"key": "a", "value": name}], "targets": list(targets)},
+            "spec": {"data": [{"key": key, "value": name}], "targets": list(targets)},
         }
         return parse(body, outputs_of=lambda *_: {})
 
@@ -159,6 +176,22 @@ async def test_of_a_key_that_another_has_claimed_the_message_names_it(desk: Desk
     assert done.error.message.startswith("the key a of the Secret shared is written by the")
 
 
+async def test_nor_is_a_key_overwritten_that_the_version_has_and_the_resource_does_not(
+    desk: Desk,
+) -> None:
+    # As after a rollback, or while a new version waits for something.
+    theirs = {"manager": "somebody", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}}
+    allowed = {"keyturn.dev/allow": "second"}
+    metadata = {"name": "shared", "annotations": allowed, "managedFields": [theirs]}
+    desk.shelf.put({"metadata": metadata, "data": {"a": "dGhlaXJz"}})
+
+    done = await desk.project("second", {**SHARED, "creationPolicy": "Merge"}, key="b")
+
+    assert isinstance(done.error, TargetOwnedByOtherError)
+    assert done.error.message.startswith("the key a of the Secret shared is written by somebody")
+    assert desk.shelf.secrets["shared"]["data"] == {"a": "dGhlaXJz"}
+
+
 async def test_it_is_written_once_the_other_gives_it_up(desk: Desk) -> None:
     await desk.claim("first", SHARED)
     assert (await desk.project("second", OWN, SHARED)).error is not None
@@ -168,6 +201,27 @@ async def test_it_is_written_once_the_other_gives_it_up(desk: Desk) -> None:
 
     assert done.error is None
     assert synced(done) == {"own": True, "shared": True}
+
+
+async def test_who_waits_for_it_hears_when_the_other_gives_it_up(desk: Desk) -> None:
+    # Nothing stands there, so no watch tells it.
+    await desk.project("first", {**SHARED, "creationPolicy": "Merge"})
+    await desk.project("second", SHARED)
+    assert desk.touched == []
+
+    await desk.project("first", {"name": "another"})
+
+    assert desk.touched == ["second"]
+    assert (await desk.project("second", SHARED)).error is None
+
+
+async def test_who_waits_for_it_hears_when_the_other_is_gone(desk: Desk) -> None:
+    await desk.project("first", {**SHARED, "creationPolicy": "Merge"}, OWN)
+    await desk.project("second", SHARED)
+
+    desk.forget("first")
+
+    assert desk.touched == ["second"]
 
 
 @pytest.mark.parametrize(
