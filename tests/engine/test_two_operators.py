@@ -21,7 +21,7 @@ from keyturn.domain.errors import LeadershipLostError, StoreInUseError
 from keyturn.domain.rotation import Cause, Strategy
 from keyturn.rotators.postgresql.rotator import PostgreSQLRotator
 from keyturn.services.rotation.pending import Wanted
-from keyturn.services.rotation.performing import Turn
+from keyturn.services.rotation.turn import Turn
 from servers.certificates import Authority
 from servers.postgresql import PostgreSQLServer
 from servers.postgresql_site import PostgreSQLSite, username_of
@@ -159,6 +159,9 @@ async def operators(
             engines.append(Engine(vault, world, tmp_path, GatedAim(world, gate), journal))
         operators = Operators(server, rotated, [site.admin for site in sites], engines, gates[0])
         await operators.settle()
+        # From now on the secret proves by a login that the user is its own.
+        for engine in engines:
+            engine.world.job["allowed"] = ()
         # The second version makes the clone, where there is one.
         operators.request()
         await operators.settle()

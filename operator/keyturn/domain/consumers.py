@@ -223,22 +223,28 @@ def moved(
 
 
 def holders(
-    inventory: Inventory, native_names: Collection[str], spells: Sequence[Spell], version: int
-) -> tuple[Stale, ...]:
-    """List the workloads with running pods that started with another version than this one."""
-    return moved(inventory, native_names, spells, version).waiting_for
-
-
-def left_behind(
-    inventory: Inventory, native_names: Collection[str], spells: Sequence[Spell], version: int
+    inventory: Inventory,
+    native_names: Collection[str],
+    spells: Sequence[Spell],
+    versions: Collection[int],
 ) -> Sequence[WorkloadRef]:
-    """List the workloads whose pods hold another version from a Secret that is none of these.
+    """List the workloads whose running pods hold another version than these, by kind and name.
 
-    It was shown there once. A pod that began when it was ours no more is not waited for.
+    Also one from a native Secret that is none of the named ones any more. A pod that began when it
+    was ours no more is not waited for.
     """
     former = {spell.native_name for spell in spells}.difference(native_names)
-    pods = inventory.holding(former)
-    return sorted({pod.workload for pod in pods if held_by(pod, former, spells) - {version, None}})
+    now = {
+        pod.workload
+        for pod in inventory.holding(native_names)
+        if held_by(pod, native_names, spells).difference(versions)
+    }
+    then = {
+        pod.workload
+        for pod in inventory.holding(former)
+        if held_by(pod, former, spells).difference(versions, {None})
+    }
+    return sorted(now | then)
 
 
 def _stale(ref: WorkloadRef, held: Sequence[frozenset[int | None]], version: int) -> Stale:

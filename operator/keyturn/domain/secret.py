@@ -112,6 +112,12 @@ class Secret:
             return False
         return self.credential(number) == self.credential(current)
 
+    @property
+    def with_current_credential(self) -> frozenset[int]:
+        """The numbers of the versions that are known to have it, the one that is Current too."""
+        numbers = (version.number for version in self.versions)
+        return frozenset(number for number in numbers if self.is_current_credential(number))
+
     def promoted(self, number: int) -> Stages:
         """Tell the stages once a version is Current.
 

@@ -39,6 +39,8 @@ class Coalesced(Generic[T]):
         task = self._next.get(subject)
         if task is None:
             task = asyncio.create_task(self._turn(subject))
+            # Once all who asked are cancelled, its failure is of no interest: asyncio would log it.
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             self._next[subject] = task
         return await asyncio.shield(task)
 

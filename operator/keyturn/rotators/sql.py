@@ -23,6 +23,10 @@ class LoginRefusedError(TargetRefusedError):
     """The server refused the credential itself."""
 
 
+class LoginBarredError(TargetUnavailableError):
+    """The server bars the user since logins failed, and tells nothing of the password."""
+
+
 def tls_context(authority: bytes, *, has_tls: bool) -> ssl.SSLContext | None:
     """Make what verifies the server's certificate and its host name; None without TLS.
 

@@ -190,7 +190,8 @@ class RotationJournal(Protocol):
     async def drop(self, epoch: int, rotation_id: UUID, telling: Telling) -> Secret:
         """End a rotation that was turned back: its version holds no stage any more.
 
-        The next due time is counted as after `finish`.
+        Whom the secret rotates, and what is left behind, is as it was before it began, unless
+        another secret took that user meanwhile. The next due time is counted as after `finish`.
         """
 
     async def record_retired(self, epoch: int, secret_id: UUID, number: int) -> Secret:

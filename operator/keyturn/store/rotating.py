@@ -7,11 +7,7 @@ from uuid import UUID
 
 from apsw import Connection
 
-from keyturn.domain.errors import (
-    LeadershipLostError,
-    StageMovedError,
-    TargetOwnedByOtherError,
-)
+from keyturn.domain.errors import LeadershipLostError, StageMovedError
 from keyturn.domain.rotation import (
     NO_ROTATOR,
     Cause,
@@ -25,7 +21,7 @@ from keyturn.domain.rotation import (
 from keyturn.domain.rotation_event import Channel, EventKind, RotationEvent
 from keyturn.domain.secret import Secret
 from keyturn.domain.stage import Stage
-from keyturn.store import reading, writing
+from keyturn.store import identities, reading, writing
 from keyturn.store.journal import KEPT_ROTATIONS, Beginning, Journal, Telling
 from keyturn.store.rotation_rows import (
     ROTATION_COLUMNS,
@@ -105,8 +101,10 @@ def begin(connection: Connection, epoch: int, beginning: Beginning) -> Secret:
         return secret
     if secret.stages.pending is not None or journal(connection, secret.id).open is not None:
         raise StageMovedError(f"a rotation of {secret.name} is open already")
+    state = _state(connection, secret.id) or RotationState(rotation.began_at)
+    identities.remember(connection, secret.id, state)
     if beginning.identity:
-        _claim_identity(connection, secret, beginning.identity)
+        identities.claim(connection, secret, beginning.identity)
     secret = writing.add_version(
         connection,
         secret.id,
@@ -116,7 +114,6 @@ def begin(connection: Connection, epoch: int, beginning: Beginning) -> Secret:
     )
     connection.execute(_INSERT, rotation_row(rotation))
     connection.execute(_FORGET_OLD, (secret.id.bytes, KEPT_ROTATIONS))
-    state = _state(connection, secret.id) or RotationState(rotation.began_at)
     handled = beginning.handled_token or state.handled_token
     state = replace(
         state,
@@ -136,7 +133,7 @@ def begin(connection: Connection, epoch: int, beginning: Beginning) -> Secret:
 def record(connection: Connection, epoch: int, rotation_id: UUID, step: Step) -> None:
     require_epoch(connection, epoch)
     rotation = _open(connection, rotation_id)
-    _require_identity(connection, rotation.secret_id)
+    identities.require(connection, rotation.secret_id, _state(connection, rotation.secret_id))
     if rotation.step is not step:
         _update(connection, replace(rotation, step=step))
 
@@ -216,6 +213,7 @@ def drop(connection: Connection, epoch: int, rotation_id: UUID, telling: Telling
     over = replace(rotation, outcome=Outcome.ABANDONED, ended_at=telling.now, retry_at=None)
     _update(connection, over)
     state = _state(connection, secret.id) or RotationState(telling.now)
+    state = identities.put_back(connection, secret, state)
     anchor = _anchor_after(rotation, state, telling.now)
     _put_state(connection, secret.id, replace(state, anchor=anchor))
     _tell(connection, EventKind.ABANDONED, secret, over, telling)
@@ -326,31 +324,6 @@ def _put_state(connection: Connection, secret_id: UUID, state: RotationState) ->
             state.base_user,
             state.left_behind,
         ),
-    )
-
-
-def _require_identity(connection: Connection, secret_id: UUID) -> None:
-    """Hold the user that is rotated: while the secret was deleted another may have taken it."""
-    state = _state(connection, secret_id)
-    taken = "SELECT 1 FROM rotated_identities WHERE identity = ? AND secret_id != ?"
-    if state is not None and connection.execute(taken, (state.base, secret_id.bytes)).fetchone():
-        _claim_identity(connection, reading.get(connection, secret_id), state.base)
-
-
-def _claim_identity(connection: Connection, secret: Secret, identity: str) -> None:
-    row = connection.execute(
-        "SELECT secret_id FROM rotated_identities WHERE identity = ?", (identity,)
-    ).fetchone()
-    if row is not None and row[0] != secret.id.bytes:
-        other = reading.get(connection, UUID(bytes=row[0]))
-        if other.deleted_at is None:
-            raise TargetOwnedByOtherError(
-                f"{other.name} rotates the same user of the same target: two would lock each "
-                "other out; delete one of them"
-            )
-        connection.execute("DELETE FROM rotated_identities WHERE identity = ?", (identity,))
-    connection.execute(
-        "INSERT OR REPLACE INTO rotated_identities VALUES (?, ?)", (identity, secret.id.bytes)
     )
 
 

@@ -11,7 +11,6 @@ from keyturn.domain.errors import (
     SecretDeletedError,
     SecretNotFoundError,
     StageMovedError,
-    TargetOwnedByOtherError,
 )
 from keyturn.domain.rotation import Failure, Rotation, RotationState, Step
 from keyturn.domain.rotation_event import Channel
@@ -264,59 +263,6 @@ class RotationPromises:
             await store.rotations.begin(epoch, unknown)
         for each in (secret, deleted):
             assert await everything(store, each) == (each, Journal(None), [[], []])
-
-    # Who is rotated
-
-    async def test_a_user_is_rotated_by_one_secret(
-        self, store: SecretStore, epoch: int, secret: Secret
-    ) -> None:
-        other = await a_secret(store, "other")
-        await store.rotations.begin(epoch, a_beginning(secret, identity="who", channels=()))
-        before = await everything(store, other)
-
-        with pytest.raises(TargetOwnedByOtherError):
-            await store.rotations.begin(epoch, a_beginning(other, identity="who"))
-        assert await everything(store, other) == before
-        await store.rotations.begin(epoch, a_beginning(other, identity="somebody else"))
-
-    async def test_a_secret_that_rotates_another_user_frees_the_one_before(
-        self, store: SecretStore, epoch: int, secret: Secret
-    ) -> None:
-        other = await a_secret(store, "other")
-        for identity in ("who", "who", "somebody else"):
-            beginning = a_beginning(secret, identity=identity)
-            secret = await store.rotations.begin(epoch, beginning)
-            await store.rotations.drop(epoch, beginning.rotation.id, told())
-
-        await store.rotations.begin(epoch, a_beginning(other, identity="who"))
-
-    async def test_a_deleted_secret_holds_no_user_and_may_find_it_taken(
-        self, store: SecretStore, epoch: int, secret: Secret
-    ) -> None:
-        other, beginning = await a_secret(store, "other"), a_beginning(secret, identity="who")
-        await store.rotations.begin(epoch, beginning)
-        await store.rotations.drop(epoch, beginning.rotation.id, told())
-        await store.mark_deleted(secret.id, resource_uid=secret.resource_uid, now=NOW)
-
-        await store.rotations.begin(epoch, a_beginning(other, identity="who"))
-
-        restored = await store.restore(secret.id)
-        with pytest.raises(TargetOwnedByOtherError):
-            await store.rotations.begin(epoch, a_beginning(restored, identity="who"))
-
-    async def test_nor_does_a_rotation_go_on_that_was_open_meanwhile(
-        self, store: SecretStore, epoch: int, secret: Secret
-    ) -> None:
-        first = a_beginning(secret, identity="who", base="who")
-        second = a_beginning(await a_secret(store, "other"), identity="who", base="who")
-        await store.rotations.begin(epoch, first)
-        await store.mark_deleted(secret.id, resource_uid=secret.resource_uid, now=NOW)
-        await store.rotations.begin(epoch, second)
-        await store.restore(secret.id)
-
-        with pytest.raises(TargetOwnedByOtherError):
-            await store.rotations.record(epoch, first.rotation.id, Step.SET_PENDING)
-        await store.rotations.record(epoch, second.rotation.id, Step.SET_PENDING)
 
     # The steps
 

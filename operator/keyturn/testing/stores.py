@@ -21,6 +21,7 @@ from keyturn.testing.store_identity import IdentityPromises, Opener
 from keyturn.testing.store_recovery import RecoveryPromises
 from keyturn.testing.store_reloads import ReloadPromises
 from keyturn.testing.store_rollouts import RolloutPromises
+from keyturn.testing.store_rotated_users import RotatedUserPromises
 from keyturn.testing.store_rotation_ends import RotationEndPromises
 from keyturn.testing.store_rotations import RotationPromises
 from keyturn.testing.store_samples import NOW, a_secret, a_version, add, an_attachment, numbers
@@ -40,6 +41,7 @@ class StoreContract(
     ReloadPromises,
     RotationPromises,
     RotationEndPromises,
+    RotatedUserPromises,
     RolloutPromises,
 ):
     """The promises of `SecretStore`."""

@@ -43,5 +43,5 @@ async def test_a_purge_leaves_nothing_of_the_journal(tmp_path: Path) -> None:
     await store.purge(secret.id, now=LATER)
     await store.close()
 
-    tables = ("rotations", "rotation_states", "rotated_identities")
-    assert [rows(path, table) for table in tables] == [0, 0, 0]
+    tables = ("rotations", "rotation_states", "rotated_identities", "former_identities")
+    assert [rows(path, table) for table in tables] == [0, 0, 0, 0]

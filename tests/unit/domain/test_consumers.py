@@ -16,7 +16,6 @@ from keyturn.domain.consumers import (
     Via,
     WorkloadRef,
     holders,
-    left_behind,
     moved,
     started_with,
 )
@@ -88,7 +87,7 @@ def test_a_pod_whose_volumes_waited_for_the_first_version_holds_that(
     assert started_with(pod, "db", spells((1, 0), (2, 1))) == version
 
 
-def test_who_holds_another_version_of_what_is_no_target_any_more_is_left_behind() -> None:
+def test_who_holds_another_version_of_what_is_no_target_any_more_is_waited_for() -> None:
     known = [*KNOWN, *spells((6, 0), (7, 200), (None, 300), name="old")]
     former = ("old",)
     inventory = Inventory(
@@ -101,8 +100,8 @@ def test_who_holds_another_version_of_what_is_no_target_any_more_is_left_behind(
         ),
     )
 
-    assert left_behind(inventory, {"db"}, known, 7) == [WEB]
-    assert left_behind(inventory, {"db", "old"}, known, 7) == []
+    assert holders(inventory, {"db"}, known, {7}) == [WEB]
+    assert holders(inventory, {"db"}, known, {6, 7}) == []
 
 
 def test_each_native_secret_has_its_own_spells() -> None:
@@ -178,13 +177,16 @@ def test_who_has_not_moved_is_named() -> None:
     found = moved(inventory, {"db"}, KNOWN, 7)
 
     assert found == Moved(5, 2, (Stale(WEB, 3, 2, 5), Stale(JOB, 1, 1, 6)))
-    assert holders(inventory, {"db"}, KNOWN, 7) == found.waiting_for
+    assert holders(inventory, {"db"}, KNOWN, {7}) == [stale.ref for stale in found.waiting_for]
+    assert holders(inventory, {"db"}, KNOWN, {6, 7}) == [WEB]
+    assert holders(inventory, {"db"}, KNOWN, {5, 6, 7}) == []
 
 
 def test_a_pod_of_which_nobody_knows_the_version_is_the_oldest() -> None:
     inventory = Inventory("shop", (a_pod(-900, "web-1"), a_pod(50, "web-2")))
 
     assert moved(inventory, {"db"}, KNOWN, 7).waiting_for == (Stale(WEB, 2, 2, None),)
+    assert holders(inventory, {"db"}, KNOWN, {5, 6, 7}) == [WEB]
 
 
 def test_a_pod_that_holds_two_native_secrets_has_moved_with_both() -> None:

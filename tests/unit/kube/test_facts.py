@@ -1,4 +1,5 @@
 import asyncio
+import gc
 
 import pytest
 
@@ -71,3 +72,24 @@ async def test_a_cancelled_asker_does_not_take_the_answer_from_the_others() -> N
     ask.gate.set()
 
     assert await second == "a-1"
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_is_nothing_unforeseen() -> None:
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: told.append(what["message"]))
+    gate = asyncio.Event()
+
+    async def ask(_: str) -> str:
+        await gate.wait()
+        raise ClusterUnavailableError("down")
+
+    asker = asyncio.create_task(Coalesced(ask).get("a"))
+    await asyncio.sleep(0.01)
+    asker.cancel()
+    await asyncio.wait([asker])
+    gate.set()
+    await asyncio.sleep(0.01)
+    del asker
+    gc.collect()
+
+    assert not told

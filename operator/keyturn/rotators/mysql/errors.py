@@ -11,7 +11,7 @@ from keyturn.domain.errors import (
     TargetRefusedError,
     TargetUnavailableError,
 )
-from keyturn.rotators.sql import LoginRefusedError
+from keyturn.rotators.sql import LoginBarredError, LoginRefusedError
 
 REFUSED_LOGIN = frozenset(
     {
@@ -24,6 +24,14 @@ REFUSED_LOGIN = frozenset(
     }
 )
 """The codes by which the server itself refuses a credential. All others tell nothing about it."""
+
+_BARRED_LOGIN = frozenset(
+    {
+        3955,  # MySQL: FAILED_LOGIN_ATTEMPTS of the account
+        4150,  # MariaDB: max_password_errors
+    }
+)
+"""Those by which it bars a user since logins failed, some for ever; ALTER USER ends that."""
 
 _LOST = frozenset({0, 1927, 2006, 2013, 2014, 2055})
 _UNKNOWN_OUTCOME = frozenset(
@@ -63,6 +71,7 @@ def translated(*, login: bool = False) -> Iterator[None]:
 
     Raises:
         LoginRefusedError: the server refuses the credential.
+        LoginBarredError: it bars the user since logins failed.
         StatementRefusedError: the server refuses the statement; nothing was done.
         ConnectionLostError, TargetUnavailableError: what was done is not known.
     """
@@ -82,11 +91,17 @@ def _of_driver(error: pymysql.err.MySQLError, *, login: bool) -> KeyturnError:
     if isinstance(getattr(error, "original_exception", None), ssl.SSLCertVerificationError):
         return TargetUnavailableError("the server's certificate cannot be verified")
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    if login and code in REFUSED_LOGIN:
-        return LoginRefusedError(f"the server refuses the login (error {code})")
+    if login and code in REFUSED_LOGIN | _BARRED_LOGIN:
+        return _of_login(code)
     if code in _LOST:
         return ConnectionLostError(f"the connection to the server was lost (error {code})")
     is_driver = code < _FIRST or _FIRST_OF_DRIVER <= code < _FIRST_AFTER_DRIVER
     if login or is_driver or code in _UNKNOWN_OUTCOME:
         return TargetUnavailableError(f"the server cannot be used now (error {code})")
     return StatementRefusedError(code)
+
+
+def _of_login(code: int) -> LoginRefusedError | LoginBarredError:
+    if code in _BARRED_LOGIN:
+        return LoginBarredError(f"the server bars the user since logins failed (error {code})")
+    return LoginRefusedError(f"the server refuses the login (error {code})")

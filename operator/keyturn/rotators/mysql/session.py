@@ -19,7 +19,7 @@ from keyturn.rotators.mysql.alignment import align
 from keyturn.rotators.mysql.connection import Connection, Server, connected
 from keyturn.rotators.mysql.own_password import set_own_password
 from keyturn.rotators.mysql.verifiers import verifier
-from keyturn.rotators.sql import LoginRefusedError
+from keyturn.rotators.sql import LoginBarredError, LoginRefusedError
 
 _LOCK_PREFIX: Final = "keyturn:"
 _LOCK_DIGITS: Final = 40  # the name of a lock has at most 64 characters
@@ -35,6 +35,7 @@ class MySQLSession:
         self._connection = connection
         self._order = order
         self._is_admin = is_admin
+        self._unlocked = ""
         self._accounts = Accounts(connection, server.address.user_host)
         self._lock = lock_name(order.base_username, server.address.user_host)
 
@@ -68,8 +69,12 @@ class MySQLSession:
         try:
             async with connected(self._server, login) as connection:
                 account = await connection.value("SELECT CURRENT_USER()", login=True)
-        except LoginRefusedError:
+        except (LoginRefusedError, LoginBarredError) as error:
             original = login_of(self._order.original_of(credential))
+            is_barred = isinstance(error, LoginBarredError)
+            # `set` unlocks the other user; who is barred again after that is waited for.
+            if is_barred and login.username in (original.username, self._unlocked):
+                raise
             await self._require_reach(login.username, original.username)
             return False
         self._require_own(login.username, account)
@@ -129,6 +134,7 @@ class MySQLSession:
                 await self._accounts.create_locked(login.username, original.plugin, hashed)
             await align(self._accounts, source, original, login.username)
         await self._accounts.set_password(login.username, original.plugin, hashed, unlock=True)
+        self._unlocked = login.username
 
     def _source(self, username: str) -> str:
         """Name the user whose privileges count: the current one, and in the first turn itself."""

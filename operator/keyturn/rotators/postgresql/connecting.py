@@ -32,6 +32,9 @@ Connection = AsyncConnection[tuple[object, ...]]
 _GRACE = 2.0
 """Seconds that the server has to end a statement itself before the client gives it up."""
 
+_IDLE_LIMIT = 60.0
+"""After so many idle seconds the server ends a session: an operator that is gone loses its lock."""
+
 _SQLSTATE_ONLY = 3  # PQERRORS_SQLSTATE of libpq-fe.h
 _NOWHERE = "/dev/null"
 
@@ -148,7 +151,7 @@ def _options(seconds: float, *, as_user: bool) -> str:
         # Shorter, so that a wait for a lock ends by its own code.
         "lock_timeout": round(statement * 0.9),
         "idle_in_transaction_session_timeout": statement,
-        "idle_session_timeout": 0,
+        "idle_session_timeout": max(round(_IDLE_LIMIT * 1000), 3 * statement),
     }
     if not as_user:
         settings |= {

@@ -11,7 +11,7 @@ from keyturn.domain.errors import (
     TargetRefusedError,
     TargetUnavailableError,
 )
-from keyturn.rotators.sql import LoginRefusedError
+from keyturn.rotators.sql import LoginBarredError, LoginRefusedError
 
 _WRONG_PASSWORD = 18456
 REFUSED_LOGIN = frozenset(
@@ -23,7 +23,10 @@ REFUSED_LOGIN = frozenset(
         18488,  # the password must be changed
     }
 )
-"""The numbers by which the server refuses a credential. 18486, locked for its errors, is none."""
+"""The numbers by which the server refuses a credential."""
+
+_BARRED_LOGIN = 18486
+"""The login is locked since logins failed, by the policy maybe for ever; UNLOCK ends that."""
 
 _UNKNOWN_OUTCOME = frozenset({0, 1204, 1205, 1222, 10928, 10929, 17809, 40197, 40501, 40613})
 """Deadlock, lock time-outs, too many connections, throttling: nothing is known of the statement."""
@@ -45,6 +48,7 @@ def translated(*, login: bool = False) -> Iterator[None]:
 
     Raises:
         LoginRefusedError: the server refuses the credential.
+        LoginBarredError: it has locked the login since logins failed.
         DatabaseClosedError: it refuses the database only.
         TargetRefusedError: the server refuses the statement; nothing was done.
         TargetUnavailableError: what was done is not known.
@@ -73,6 +77,8 @@ def _of_driver(error: pytds.DatabaseError, *, login: bool) -> KeyturnError:
         return DatabaseClosedError()
     if login and number in REFUSED_LOGIN:
         return LoginRefusedError(f"the server refuses the login (error {number})")
+    if login and number == _BARRED_LOGIN:
+        return LoginBarredError(f"the server bars the login since logins failed (error {number})")
     if login or number in _UNKNOWN_OUTCOME:
         return TargetUnavailableError(f"the server cannot be used now (error {number})")
     return TargetRefusedError(f"the server refuses it (error {number})")

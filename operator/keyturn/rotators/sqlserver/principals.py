@@ -13,6 +13,7 @@ from keyturn.rotators.sqlserver.rights import Permission, Rights, differences, q
 _UNKNOWN: Final = "there are permissions on things of a kind that is not copied"
 
 _LOGIN: Final = "SELECT default_database_name FROM sys.sql_logins WHERE name = %s"
+_IS_LOCKED: Final = "SELECT LOGINPROPERTY(%s, 'IsLocked')"
 _USER_OF_LOGIN: Final = """
 SELECT u.name, u.default_schema_name FROM sys.database_principals u
 JOIN sys.server_principals l ON l.sid = u.sid WHERE l.name = %s"""
@@ -39,10 +40,16 @@ class Logins:
     async def exists(self, name: str) -> bool:
         return bool(await self._connection.rows(_LOGIN, name))
 
-    async def set_password(self, name: str, password: SecretValue) -> None:
+    async def set_password(self, name: str, password: SecretValue, *, unlock: bool = False) -> None:
+        """Set it; with `unlock` a login that is locked since logins failed is let in again."""
+        option = " UNLOCK" if unlock and await self._is_locked(name) else ""
         await self._connection.execute(
-            f"ALTER LOGIN {quoted(name)} WITH PASSWORD = {hashed(password)} HASHED"
+            f"ALTER LOGIN {quoted(name)} WITH PASSWORD = {hashed(password)} HASHED{option}"
         )
+
+    async def _is_locked(self, name: str) -> bool:
+        found = await self._connection.rows(_IS_LOCKED, name)
+        return bool(found) and found[0][0] == 1
 
     async def set_own_password(self, name: str, old: SecretValue, new: SecretValue) -> None:
         """Change the password of the connection's own login; it takes no hash for this."""
@@ -95,7 +102,9 @@ class ContainedUsers:
     async def exists(self, name: str) -> bool:
         return await self._user(name) is not None
 
-    async def set_password(self, name: str, password: SecretValue) -> None:
+    async def set_password(self, name: str, password: SecretValue, *, unlock: bool = False) -> None:
+        """Set it; `unlock` is nothing here, as users are not locked."""
+        del unlock
         await self._connection.execute(
             f"ALTER USER {quoted(name)} WITH PASSWORD = {text(text_of(password))}"
         )

@@ -9,7 +9,7 @@ from keyturn.domain.payload import SecretValue
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Credential, Order
 from keyturn.rotators.logins import Login
-from keyturn.rotators.sql import LoginRefusedError
+from keyturn.rotators.sql import LoginBarredError, LoginRefusedError
 from keyturn.rotators.sqlserver.connection import Connection, Server, connected
 from keyturn.rotators.sqlserver.errors import DatabaseClosedError
 from keyturn.rotators.sqlserver.principals import ContainedUsers, Logins
@@ -31,6 +31,7 @@ class SQLServerSession:
         self._connection = connection
         self._order = order
         self._own = own
+        self._unlocked = ""
         kind = ContainedUsers if server.address.is_contained else Logins
         self._principals: ContainedUsers | Logins = kind(connection)
         digest = hashlib.sha256(order.base_username.casefold().encode()).hexdigest()
@@ -55,10 +56,17 @@ class SQLServerSession:
         return bool(found) and found[0][0] == "Exclusive"
 
     async def accepts(self, credential: Credential) -> bool:
+        login = Login.of(credential.values)
         try:
-            async with connected(self._server, Login.of(credential.values)) as connection:
+            async with connected(self._server, login) as connection:
                 await connection.rows("SELECT 1", login=True)
         except LoginRefusedError:
+            return False
+        except LoginBarredError:
+            # `set` unlocks the other login; who is barred again after that is waited for.
+            original = Login.of(self._order.original_of(credential).values)
+            if login.username in (original.username, self._unlocked):
+                raise
             return False
         except DatabaseClosedError:
             # A contained user is shut out by just this.
@@ -109,8 +117,9 @@ class SQLServerSession:
             if not await self._principals.exists(login.username):
                 await self._principals.create(login.username)
             await self._principals.align(source, login.username)
-        await self._principals.set_password(login.username, login.password)
+        await self._principals.set_password(login.username, login.password, unlock=True)
         await self._principals.enable(login.username)
+        self._unlocked = login.username
 
     async def _expect(self, username: str) -> None:
         if not await self._principals.exists(username):

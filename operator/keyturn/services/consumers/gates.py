@@ -1,6 +1,6 @@
 """The gate of the rotations: have the consumers moved, and did they bear the current version?"""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -45,11 +45,14 @@ class Looks(Protocol):
 class _Asked:
     """What a resource asks to be looked at, for the version that is current.
 
-    `waits`: the previous credential stays valid for consumers. `watched` is there where they are
-    restarted, and `goes_back` where the version is gone back from if one of them fails.
+    `alike` are the versions that have its credential: for whoever holds one of them, no other has
+    to stay valid. `waits`: the previous credential stays valid for consumers. `watched` is there
+    where they are restarted, and `goes_back` where the version is gone back from if one of them
+    fails.
     """
 
     version: int
+    alike: frozenset[int]
     waits: bool
     watched: ConsumersSpec | None
     goes_back: bool
@@ -96,7 +99,7 @@ class ConsumerGate:
         awaited = rollouts if asked.goes_back else ()
         # What could not be seen is told in any case, so that somebody looks again.
         is_told = asked.waits or view.inventory is None
-        sight = sight_of(view, asked.version, awaited, now) if is_told else UNSEEN
+        sight = sight_of(view, asked.version, asked.alike, awaited, now) if is_told else UNSEEN
         soon = now + _pause(view)
         looks = [] if watched is None else [_next_look(watched, each, soon) for each in rollouts]
         return _judged(replace(sight, wake=earliest([sight.wake, *looks])), asked, rollouts)
@@ -112,7 +115,7 @@ def _asked(resource: ManagedSecret, secret: Secret, journal: Journal) -> _Asked 
     watched = consumers if consumers is not None and consumers.action is Action.RESTART else None
     asks = watched is not None and watched.on_failure is OnFailure.ROLLBACK
     goes_back = asks and before is not None and _is_new(current, secret, journal)
-    return _Asked(current, waits, watched, goes_back)
+    return _Asked(current, secret.with_current_credential, waits, watched, goes_back)
 
 
 def _is_new(version: int, secret: Secret, journal: Journal) -> bool:
@@ -167,18 +170,26 @@ def _next_look(watched: Watched, rollout: Rollout, soon: datetime) -> datetime |
     return max(due, soon) if rollout.got_well else soon
 
 
-def sight_of(view: View, version: int, rollouts: Sequence[Rollout], now: datetime) -> Sight:
-    """Tell whether all have moved to a version; `now` is when the view was asked for."""
-    moved, settled_at = view.moved(version), _settled_at(view, version)
-    if moved is None:
+def sight_of(
+    view: View,
+    version: int,
+    alike: Collection[int],
+    rollouts: Sequence[Rollout],
+    now: datetime,
+) -> Sight:
+    """Tell whether all have moved to a version, or to one of those that have its credential.
+
+    `now` is when the view was asked for.
+    """
+    holders, settled_at = view.holders(alike), _settled_at(view, version)
+    if holders is None:
         why = f"it is not known who uses it ({view.why})"
         return Sight(why=why, is_brief=False, wake=now + _pause(view))
     if settled_at is None:
         return Sight(why="not every target shows the current version yet", wake=now + SETTLED)
     if now < settled_at:
         return Sight(why="it was projected just now", wake=settled_at)
-    refs = {*(stale.ref for stale in moved.waiting_for), *view.left_behind(version)}
-    waited_for = [str(ref) for ref in sorted(refs)]
+    waited_for = [str(ref) for ref in holders]
     under_way = [str(each.workload) for each in rollouts if each.is_under_way]
     if not waited_for and not under_way:
         return Sight(has_moved=True)

@@ -1,6 +1,6 @@
 """Look who uses the targets of a ManagedSecret, and which version each running pod started with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from keyturn.domain.consumers import (
@@ -8,7 +8,7 @@ from keyturn.domain.consumers import (
     Moved,
     Spell,
     WorkloadRef,
-    left_behind,
+    holders,
     moved,
 )
 from keyturn.domain.errors import ClusterUnavailableError, DeniedError
@@ -53,11 +53,14 @@ class View:
             return None
         return moved(self.inventory, self.native_names, self.spells, version)
 
-    def left_behind(self, version: int) -> Sequence[WorkloadRef]:
-        """Name who holds another version from a native Secret that is no target any more."""
+    def holders(self, versions: Collection[int]) -> Sequence[WorkloadRef] | None:
+        """Name who holds another version than these, also from a native Secret that was a target.
+
+        None if nobody knows.
+        """
         if self.inventory is None:
-            return ()
-        return left_behind(self.inventory, self.native_names, self.spells, version)
+            return None
+        return holders(self.inventory, self.native_names, self.spells, versions)
 
 
 def native_names(resource: ManagedSecret) -> frozenset[str]:

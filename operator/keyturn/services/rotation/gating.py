@@ -17,11 +17,11 @@ from keyturn.store.journal import Journal
 class Sight:
     """What a look at the consumers found.
 
-    `has_moved`: nobody who runs was started with another version than the current one; False also
-    as long as nobody knows. `why` says who or what is waited for; it is no news while `is_brief`,
-    as that passes by itself within seconds. `failed` is a workload that did not become healthy
-    with the current version, which is to be gone back from; `unwell` are all that did not. `wake`
-    is when to look again.
+    `has_moved`: nobody who runs was started with another credential than the current one; False
+    also as long as nobody knows. `why` says who or what is waited for; it is no news while
+    `is_brief`, as that passes by itself within seconds. `failed` is a workload that did not become
+    healthy with the current version, which is to be gone back from; `unwell` are all that did not.
+    `wake` is when to look again.
     """
 
     has_moved: bool = False

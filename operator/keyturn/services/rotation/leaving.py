@@ -25,18 +25,31 @@ class Leaving:
     """Ends what can be ended without the target, which nobody names any more.
 
     What the target did not take yet cannot be: it may have, and only it can tell. That waits until
-    `spec.rotation` is put back, or until a person cancels it and sees to the target.
+    `spec.rotation` is put back, or until a person who was told so cancels it, and sees to the
+    target. It waits as well where it was given up before, and what it changed is not undone yet.
+    Whom this process did not tell is told once more.
     """
 
     def __init__(self, journal: RotationJournal, leadership: Leadership) -> None:
         self._journal = journal
         self._leadership = leadership
         self._unfinished: set[UUID] | None = None
+        self._told: set[UUID] = set()
+        self._let_go: set[UUID] = set()
 
     def note(self, secret_id: UUID | None) -> None:
         """Remember a secret whose rotation was asked for until now."""
-        if self._unfinished is not None and secret_id is not None:
+        if secret_id is None:
+            return
+        if self._unfinished is not None:
             self._unfinished.add(secret_id)
+        self._told.discard(secret_id)
+        self._let_go.discard(secret_id)
+
+    def cancelled(self, secret_id: UUID) -> None:
+        """Hear of a person who cancels: here it counts from who was told what is to be seen to."""
+        if secret_id in self._told:
+            self._let_go.add(secret_id)
 
     async def leave(self, secret: Secret, telling: Telling) -> Left:
         """Look what is left, and end it if that can be done.
@@ -54,6 +67,7 @@ class Leaving:
                 return Left(secret, journal)
             ended = await self._end(journal.open, telling)
             if ended is None:
+                self._told.add(secret.id)
                 return Left(secret, journal, _stopped(journal.open))
             secret, journal = ended, await self._journal.journal(secret.id)
         self._unfinished.discard(secret.id)
@@ -66,7 +80,7 @@ class Leaving:
             secret = await self._journal.promote(epoch, rotation.id)
             await self._journal.finish(epoch, rotation.id, None, telling)
             return secret
-        if rotation.give_up:
+        if rotation.give_up and rotation.secret_id in self._let_go:
             return await self._journal.drop(epoch, rotation.id, telling)
         return None
 

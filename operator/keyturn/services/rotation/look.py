@@ -8,7 +8,7 @@ from keyturn.domain.errors import KeyturnError, RotationPendingError
 from keyturn.domain.rotation import Failure
 from keyturn.domain.secret import Secret
 from keyturn.services.rotation.gating import Waiting
-from keyturn.services.rotation.performing import Turn
+from keyturn.services.rotation.turn import Turn
 from keyturn.store.journal import Journal
 
 

@@ -1,36 +1,28 @@
 """One turn of a secret's rotation: begin what is wanted, run the machine, record how it ended."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
-from keyturn.domain.errors import (
-    InvalidSpecError,
-    KeyturnError,
-    StoreUnavailableError,
-    TargetUnavailableError,
-)
-from keyturn.domain.managed_secret import ManagedSecret
+from keyturn.domain.errors import InvalidSpecError, StoreUnavailableError
 from keyturn.domain.payload import SecretValue
-from keyturn.domain.rotation import (
-    NO_ROTATOR,
-    Cause,
-    Failure,
-    Rotation,
-    RotationSpec,
-    Step,
-)
+from keyturn.domain.rotation import NO_ROTATOR, Cause, Failure, Rotation, Step
 from keyturn.domain.rotation_event import Channel
 from keyturn.domain.rotation_machine import BACKWARD, FORWARD, RETIREMENT, Phase
-from keyturn.domain.secret import Secret, SecretName
+from keyturn.domain.secret import Secret
 from keyturn.observability import failpoints
 from keyturn.rotators.interface import Order
 from keyturn.services.clock import Clock
 from keyturn.services.rotation.aiming import Aim, Aiming
 from keyturn.services.rotation.deciding import next_rotation, token_of
+from keyturn.services.rotation.failing import (
+    AnotherTargetError,
+    FormerTargetError,
+    RetirementFailedError,
+)
 from keyturn.services.rotation.gating import frozen_by, keeps_previous
 from keyturn.services.rotation.leadership import Leadership
 from keyturn.services.rotation.ordering import Errand, Ordering, new_errand
@@ -38,6 +30,7 @@ from keyturn.services.rotation.pausing import pause_after
 from keyturn.services.rotation.pending import Intended, PendingVersion, PendingVersions, Wanted
 from keyturn.services.rotation.roles import USERNAME
 from keyturn.services.rotation.run import Ended, Records, Run, Task
+from keyturn.services.rotation.turn import Turn
 from keyturn.services.rotation.uninterrupted import uninterrupted
 from keyturn.services.targets import NativeView
 from keyturn.services.versions import Versions
@@ -45,25 +38,6 @@ from keyturn.store.interface import SecretStore
 from keyturn.store.journal import Beginning, Journal, RotationJournal, Telling
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What is to be done for a secret: a rotation that is to begin, a retirement, or go on.
-
-    `decided_on` is the mark of the journal that it was decided on, `step` is what it begins with.
-    """
-
-    resource: ManagedSecret
-    secret_id: UUID
-    wanted: Wanted | None = None
-    retires: bool = False
-    decided_on: Hashable = None
-    step: Step = Step.CREATE_PENDING
-
-    @property
-    def spec(self) -> RotationSpec:
-        return self.resource.spec.rotation or RotationSpec()
 
 
 class Performing:
@@ -352,46 +326,6 @@ class Performing:
 
     def _telling(self) -> Telling:
         return Telling(self._clock(), self._channels)
-
-
-class RetirementFailedError(TargetUnavailableError):
-    """The previous credential could not be ended in the target; it is tried again."""
-
-    code = "RetirementFailed"
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-
-
-class AnotherTargetError(InvalidSpecError):
-    """The rotation that is open is not to go on in the target that is named now."""
-
-    def __init__(self, name: SecretName, number: int) -> None:
-        super().__init__(
-            f"the rotation to version {number} began with another rotator or user: put "
-            "spec.rotation back as it was until it is over; or give it up, which asks only that "
-            "the target named now takes the current credential: "
-            f"keyturn rotate {name.name} -n {name.namespace} --cancel"
-        )
-
-
-class FormerTargetError(RetirementFailedError):
-    """The previous credential is not to be ended in the target that is named now."""
-
-    def __init__(self, number: int) -> None:
-        told = (
-            f"version {number} was rotated with another rotator or user: name that one in "
-            "spec.rotation until it is retired; or rotate, and end it there yourself"
-        )
-        super().__init__(Failure(Step.RETIRE, InvalidSpecError.code, told))
-
-
-def failure_of(error: KeyturnError, step: Step) -> Failure:
-    """Say of an error that it kept a rotation from going on with a step, or a retirement."""
-    if isinstance(error, RetirementFailedError):
-        return error.failure
-    return Failure(step, error.code, error.message)
 
 
 async def _nothing() -> None:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from keyturn.domain.errors import (
-    ConflictError,
     InvalidSpecError,
     KeyturnError,
     LeadershipLostError,
@@ -15,14 +14,13 @@ from keyturn.domain.errors import (
     UnavailableError,
 )
 from keyturn.domain.managed_secret import ManagedSecret
-from keyturn.domain.rotation import Cause, Rotation, RotationSpec, Step
-from keyturn.domain.schedule import settled
+from keyturn.domain.rotation import Cause, Rotation, RotationSpec
 from keyturn.domain.secret import Secret, SecretName
-from keyturn.observability import failpoints
 from keyturn.services.calendar import Calendar
 from keyturn.services.clock import Clock
 from keyturn.services.rotation.aiming import Aiming
 from keyturn.services.rotation.deciding import Decision, decide, next_rotation, token_of
+from keyturn.services.rotation.failing import failure_of
 from keyturn.services.rotation.gating import (
     UNSEEN,
     Gate,
@@ -33,16 +31,18 @@ from keyturn.services.rotation.gating import (
     is_under_way,
     keeps_previous,
 )
+from keyturn.services.rotation.keeping import Keeping
 from keyturn.services.rotation.leadership import Leadership
 from keyturn.services.rotation.leaving import Leaving
 from keyturn.services.rotation.look import Look, unless_current
 from keyturn.services.rotation.matching import FollowTarget, Known, Matching
 from keyturn.services.rotation.pausing import LAST_RETRY, is_over
 from keyturn.services.rotation.pending import PendingVersions, Wanted
-from keyturn.services.rotation.performing import Performing, Turn, failure_of
+from keyturn.services.rotation.performing import Performing
 from keyturn.services.rotation.pool import RotationPool
 from keyturn.services.rotation.showing import left_behind_by, needs_secrets, require_shown
-from keyturn.services.rotation.turns import Turns, step_of, turn_of
+from keyturn.services.rotation.turn import Turn, step_of, turn_of
+from keyturn.services.rotation.turns import Turns
 from keyturn.services.sourcing import Sourcing
 from keyturn.services.targets import NativeView
 from keyturn.store.journal import Journal, RotationJournal, Telling
@@ -75,12 +75,14 @@ class Rotations:
         self._matching = Matching(aiming, follow)
         self._leaving = Leaving(journal, leadership)
         self._turns = Turns(performing, pool, leadership, told=told, changed=changed, clock=clock)
+        self._keeping = Keeping(
+            journal, leadership, self._turns, changed=changed, telling=telling, told=told
+        )
         self._calendar = calendar
         self._leadership = leadership
         self._gate = gate
         self._changed = changed
         self._telling = telling
-        self._told = told
         self._clock = clock
         self._known: dict[SecretName, Known] = {}
 
@@ -179,7 +181,7 @@ class Rotations:
         *,
         has_failed: bool,
     ) -> Look:
-        journal = await self._anchored(secret, rotation)
+        journal = await self._keeping.anchored(secret, rotation)
         token = token_of(resource)
         if token != known.token:
             # Whoever asks does not want to wait for the end of a back-off.
@@ -190,7 +192,7 @@ class Rotations:
             was_new = secret.newest is None
             secret, error = await self._sourcing.next(resource, secret, view, has_failed=has_failed)
             if was_new and secret.newest is not None:
-                journal = await self._handled(secret, journal, token)
+                journal = await self._keeping.handled(secret, journal, token)
         elif journal.open is None and secret.stages.current is not None:
             wants_change = await self._pending.has_changed(
                 resource, secret, view, held=roles.held, abandoned=journal.abandoned
@@ -226,29 +228,6 @@ class Rotations:
     async def _sight(self, resource: ManagedSecret, secret: Secret, journal: Journal) -> Sight:
         """Look at the consumers; without a gate only the time ends an overlap."""
         return UNSEEN if self._gate is None else await self._gate.look(resource, secret, journal)
-
-    async def _anchored(self, secret: Secret, rotation: RotationSpec) -> Journal:
-        journal, now = await self._journal.journal(secret.id), self._clock()
-        stood = journal.state
-        times = None if stood is None else settled(stood, rotation.overlap, now)
-        if stood is not None and times == (stood.anchor, stood.retire_at):
-            return journal
-        if not self._leadership.is_leading():
-            self._turns.withhold(secret.name)
-            return journal
-        epoch = self._leadership.epoch
-        if times is None:
-            state = await self._journal.anchor(epoch, secret.id, now)
-        else:
-            state = await self._journal.settle(epoch, secret.id, *times)
-        return replace(journal, state=state)
-
-    async def _handled(self, secret: Secret, journal: Journal, token: str) -> Journal:
-        """Count a token that a resource was made with as handled by its first version."""
-        if not token or journal.state is None or not self._leadership.is_leading():
-            return journal
-        await self._journal.note_token(self._leadership.epoch, secret.id, token)
-        return replace(journal, state=replace(journal.state, handled_token=token))
 
     def _act_on(
         self, turn: Turn, decision: Decision, known: Known, *, urgent: bool, is_open: bool
@@ -303,28 +282,7 @@ class Rotations:
 
     async def projected(self, look: Look, rotation: RotationSpec) -> Look:
         """End the rotation whose version is Current in every target now."""
-        rotated, current = look.journal.open, look.secret.stages.current or 0
-        # One that is newer than what was projected was promoted while that was done.
-        if rotated is None or rotated.step is not Step.PROJECT or rotated.number > current:
-            return look
-        if not self._leadership.is_leading():
-            self._turns.withhold(look.secret.name)
-            return look
-        telling = self._telling()
-        retire_at = None if rotation.overlap is None else telling.now + rotation.overlap.longest
-        failpoints.reach("before.finish")
-        try:
-            await self._journal.finish(self._leadership.epoch, rotated.id, retire_at, telling)
-        except LeadershipLostError:
-            self._leadership.lose()
-            return look
-        failpoints.reach("after.finish")
-        self._told()
-        # Once more, for the next due time.
-        self._changed(look.secret.name)
-        journal = await self._journal.journal(look.secret.id)
-        next_time = next_rotation(rotation, look.secret, journal, self._clock())
-        return replace(look, journal=journal, next_time=next_time)
+        return await self._keeping.finished(look, rotation)
 
     async def begin(
         self, resource: ManagedSecret, secret: Secret, wanted: Wanted, *, force: bool = False
@@ -369,18 +327,8 @@ class Rotations:
         Raises:
             ConflictError: none is open, or it is past the point of return.
         """
-        rotation = (await self._journal.journal(secret.id)).open
-        if rotation is None:
-            raise ConflictError(f"no rotation of {secret.name} is under way")
-        if rotation.cause is Cause.INITIAL:
-            raise ConflictError(
-                f"{secret.name} has no credential that could be gone back to; mend or delete it"
-            )
-        await self._journal.give_up(self._leadership.epoch, rotation.id, f"cancelled by {by}")
-        if not (await self._journal.journal(secret.id)).is_given_up(rotation.id):
-            raise ConflictError(
-                f"version {rotation.number} of {secret.name} is Current already; roll it back"
-            )
+        rotation = await self._keeping.given_up(secret, by)
+        self._leaving.cancelled(secret.id)
         self.news(secret.name)
         self._changed(secret.name)
         return rotation

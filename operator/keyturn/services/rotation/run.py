@@ -209,10 +209,13 @@ class Run:
 
     async def _owns(self, *credentials: Credential | None) -> bool:
         """Prove that the secret owns the user, before an admin credential is used for it."""
+        if self._task.may_set:
+            # A login that tells nothing must not be waited for where no proof is needed.
+            return True
         for credential in credentials:
             if credential is not None and await self._open.accepts(credential):
                 return True
-        return self._task.may_set
+        return False
 
     async def _change(self, phase: Phase) -> None:
         order = self._order
@@ -226,20 +229,22 @@ class Run:
                     raise TargetRefusedError("the secret cannot prove that it owns the user")
                 await self._open.set(_there(order.current))
             case Phase.UNDO_RETIRE:
-                await self._retire(_there(order.pending), self._kept(order.previous))
+                await self._retire(_there(order.pending), order.current, order.previous)
             case _:
                 # Nor may a user be locked out by whoever only names it.
-                if not (self._task.may_set or await self._owns(order.current)):
+                if not await self._owns(order.current):
                     raise TargetRefusedError(
                         "the target does not take the current credential: in it the previous one "
                         "is not ended"
                     )
-                await self._retire(_there(order.previous), self._kept())
+                await self._retire(_there(order.previous), order.current)
 
-    async def _retire(self, old: Credential, kept: list[Credential]) -> None:
-        # After a change of what stands beside it the credential is that of the version before.
-        if not any(self._are_one(old, each) for each in kept):
-            await self._open.retire(old, kept)
+    async def _retire(self, old: Credential, *others: Credential | None) -> None:
+        stay = [each for each in others if each is not None]
+        # After a change of what stands beside it the credential is that of the version before; and
+        # what was to be gone back to is the previous one itself, which is held still.
+        if not any(self._are_one(old, each) for each in stay):
+            await self._open.retire(old, self._kept(stay))
 
     def _are_one(self, one: Credential, other: Credential) -> bool:
         mine, others = one.values, other.values
@@ -248,11 +253,11 @@ class Run:
             mine[name].matches(others[name]) for name in shared
         )
 
-    def _kept(self, *others: Credential | None) -> list[Credential]:
+    def _kept(self, stay: list[Credential]) -> list[Credential]:
         """List what stays; of alternating users the other one's credential is gone already."""
         if not self._task.coexists and self._order.strategy is Strategy.ALTERNATING_USERS:
-            others = ()
-        return [each for each in (self._order.current, *others) if each is not None]
+            return [each for each in stay if each is self._order.current]
+        return stay
 
     @property
     def _open(self) -> Session:

@@ -4,26 +4,19 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from keyturn.domain.errors import (
-    KeyturnError,
-    LeadershipLostError,
-    RaceError,
-)
-from keyturn.domain.managed_secret import ManagedSecret
-from keyturn.domain.rotation import Cause, Failure, Step
-from keyturn.domain.secret import Secret, SecretName
+from keyturn.domain.errors import KeyturnError, LeadershipLostError, RaceError
+from keyturn.domain.rotation import Failure
+from keyturn.domain.secret import SecretName
 from keyturn.observability.failures import describe
 from keyturn.services.clock import Clock
-from keyturn.services.rotation.deciding import Decision, token_of
-from keyturn.services.rotation.gating import Sight, version_before
+from keyturn.services.rotation.failing import failure_of
 from keyturn.services.rotation.leadership import Leadership
 from keyturn.services.rotation.matching import Known, Trouble
 from keyturn.services.rotation.pausing import pause_after
-from keyturn.services.rotation.pending import Wanted
-from keyturn.services.rotation.performing import Performing, Turn, failure_of
+from keyturn.services.rotation.performing import Performing
 from keyturn.services.rotation.pool import Assignment, RotationPool
 from keyturn.services.rotation.run import UNEXPECTED
-from keyturn.store.journal import Journal
+from keyturn.services.rotation.turn import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -141,35 +134,3 @@ class Turns:
     def _note(self, known: Known, failure: Failure | None) -> None:
         count = known.trouble.count + 1 if known.trouble else 1
         known.trouble = Trouble(failure, self._clock() + pause_after(count), count)
-
-
-def turn_of(
-    resource: ManagedSecret, secret: Secret, journal: Journal, decision: Decision, sight: Sight
-) -> Turn:
-    """Describe what was decided as a turn to be taken."""
-    wanted = _wanted(resource, secret, journal, decision, sight)
-    return Turn(resource, secret.id, wanted, decision.retires, journal.mark, step=step_of(journal))
-
-
-def step_of(journal: Journal) -> Step:
-    """Tell which step the open rotation stands on, or a new one begins with."""
-    return journal.open.step if journal.open is not None else Step.CREATE_PENDING
-
-
-def _wanted(
-    resource: ManagedSecret, secret: Secret, journal: Journal, decision: Decision, sight: Sight
-) -> Wanted | None:
-    match decision.cause:
-        case None:
-            return None
-        case Cause.REQUEST:
-            return Wanted(Cause.REQUEST, "annotation keyturn.dev/rotate", token_of(resource))
-        case Cause.INITIAL:
-            # A token that a resource is made with asks for no second rotation.
-            return Wanted(Cause.INITIAL, token=token_of(resource))
-        case Cause.HEALTH:
-            # Who asked before it failed did not ask for what follows.
-            token, back_to = token_of(resource), version_before(secret, journal)
-            return Wanted(Cause.HEALTH, sight.failed, token, back_to)
-        case cause:
-            return Wanted(cause)

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
@@ -31,6 +31,14 @@ async def begun(site: MariaDBSite, strategy: Strategy = SINGLE) -> tuple[Order, 
     order = site.first_turn(strategy, await site.born(strategy))
     assert order.pending is not None
     return order, order.pending
+
+
+@pytest.fixture
+def blocking(site: MariaDBSite) -> Iterator[None]:
+    """Let the server block a user for one error; at the end it blocks nobody."""
+    site.server.run("SET GLOBAL max_password_errors = 1")
+    yield
+    site.server.run("SET GLOBAL max_password_errors = 4294967295", "FLUSH PRIVILEGES")
 
 
 def connections_of(site: MariaDBSite, username: str = ADMIN) -> list[int]:
@@ -257,19 +265,32 @@ class TestProbe:
                 await session.accepts(order.current)
 
     async def test_a_user_that_was_blocked_for_its_errors_tells_nothing(
-        self, site: MariaDBSite, rotator: MySQLRotator
+        self, site: MariaDBSite, rotator: MySQLRotator, blocking: None
     ) -> None:
         order, pending = await begun(site)
         assert order.current is not None
-        site.server.run("SET GLOBAL max_password_errors = 2")
-        try:
-            async with rotator.session(site.target(), order) as session:
-                assert not await session.accepts(pending)
-                assert not await session.accepts(pending)
-                with pytest.raises(TargetUnavailableError):
-                    await session.accepts(order.current)
-        finally:
-            site.server.run("SET GLOBAL max_password_errors = 4294967295", "FLUSH PRIVILEGES")
+        async with rotator.session(site.target(), order) as session:
+            assert not await session.accepts(pending)
+            with pytest.raises(TargetUnavailableError):
+                await session.accepts(order.current)
+
+    async def test_the_other_user_is_let_in_again_by_its_turn(
+        self, site: MariaDBSite, rotator: MySQLRotator, blocking: None
+    ) -> None:
+        order, first = await begun(site, ALTERNATING)
+        async with rotator.session(site.target(), order) as session:
+            await session.set(first)
+        pending = site.renewed(first, 3)
+        async with rotator.session(site.target(), replace(order, pending=pending)) as session:
+            assert not await session.accepts(site.renewed(first, 4))
+            with pytest.raises(TargetUnavailableError):
+                await session.accepts(first)
+            assert not await session.accepts(pending)
+            await session.set(pending)
+            assert await session.accepts(pending)
+            assert not await session.accepts(first)
+            with pytest.raises(TargetUnavailableError):
+                await session.accepts(pending)
 
     async def test_a_server_that_is_full_tells_nothing(
         self, site: MariaDBSite, rotator: MySQLRotator

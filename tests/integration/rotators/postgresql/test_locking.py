@@ -17,6 +17,7 @@ from psycopg import sql
 from keyturn.domain.errors import TargetLockedError, TargetUnavailableError
 from keyturn.domain.rotation import Strategy
 from keyturn.rotators.interface import Credential, Order
+from keyturn.rotators.postgresql import connecting
 from keyturn.rotators.postgresql.locking import key_of
 from keyturn.rotators.postgresql.rotator import PostgreSQLRotator
 from keyturn.rotators.postgresql.session import PostgreSQLSession
@@ -124,6 +125,20 @@ async def test_who_lost_its_backend_does_not_hold_the_lock(site: PostgreSQLSite)
         with pytest.raises(TargetUnavailableError):
             await session.set(pending)
         assert await session.accepts(current)
+
+
+async def test_an_operator_of_which_nothing_is_heard_does_not_keep_the_lock(
+    site: PostgreSQLSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node lost its power: nobody tells the server that the connection is gone."""
+    monkeypatch.setattr(connecting, "_IDLE_LIMIT", 0.0)
+    _, pending, what = begun(site)
+    async with opened(site, what, timeout=1.0) as silent:
+        async with opened(site, what, timeout=30.0) as session:
+            await session.set(pending)
+            assert await session.accepts(pending)
+
+        assert not await silent.holds_lock()
 
 
 async def test_who_gave_the_lock_back_does_not_hold_it(site: PostgreSQLSite) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import pymysql
 import pytest
 
 from keyturn.domain.errors import TargetRefusedError
@@ -12,7 +13,9 @@ from keyturn.rotators.mysql.accounts import Accounts
 from keyturn.rotators.mysql.address import MYSQL
 from keyturn.rotators.mysql.alignment import align
 from keyturn.rotators.mysql.connection import Connection
+from keyturn.rotators.mysql.errors import translated
 from keyturn.rotators.mysql.own_password import set_own_password
+from keyturn.rotators.sql import LoginBarredError
 
 ACCOUNT = ("caching_sha2_password", "SPECIFIED", b"", b"/CN=it's", b"", 0, 0, 0, 7)
 PRIVILEGES = {
@@ -72,6 +75,12 @@ async def test_an_account_is_read_and_set_by_its_own_plugin() -> None:
         f"ALTER USER 'o''x'@'%' {login} ACCOUNT UNLOCK",
         "ALTER USER 'o''x'@'%' ACCOUNT LOCK",
     ]
+
+
+@pytest.mark.parametrize("number", [3955, 4150])
+def test_a_user_that_is_barred_for_its_errors_was_not_refused(number: int) -> None:
+    with pytest.raises(LoginBarredError, match=str(number)), translated(login=True):
+        raise pymysql.err.OperationalError(number, f"Access denied for {number}")
 
 
 class Server(Recording):

@@ -1,6 +1,8 @@
 """What python-tds and our TLS do before and after a login, by a peer of their protocol."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -11,8 +13,9 @@ from keyturn.rotators.interface import Credential, Target
 from keyturn.rotators.logins import Login
 from keyturn.rotators.sql import LoginRefusedError
 from keyturn.rotators.sqlserver.address import Address, tls_context
-from keyturn.rotators.sqlserver.connection import Server, connected
+from keyturn.rotators.sqlserver.connection import Connection, Server, connected
 from keyturn.rotators.sqlserver.rotator import SQLServerRotator
+from keyturn.rotators.sqlserver.session import SQLServerSession
 from keyturn.testing.rotators import order_of
 from servers.certificates import Authority, KeyPair
 from servers.tds_peer import TDSPeer
@@ -33,6 +36,21 @@ def certificate(authority: Authority) -> KeyPair:
 
 def target(port: int, authority: bytes, **parameters: object) -> Target:
     return Target({"host": "127.0.0.1", "port": port, **parameters}, {}, authority, timeout=3.0)
+
+
+def a_login(version: int, username: str) -> Credential:
+    values = {"username": username, "password": PASSWORD}
+    return Credential(version, {name: SecretValue(it.encode()) for name, it in values.items()})
+
+
+class Unlocking:
+    """Stands for the administrator's connection: each login is there, and may be set."""
+
+    async def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
+        return [("master",)] if "sys.sql_logins" in query else []
+
+    async def execute(self, statement: str) -> None:
+        """Nothing is to be done."""
 
 
 async def log_in(where: Target) -> None:
@@ -59,6 +77,27 @@ async def test_what_tells_nothing_of_the_credential_is_no_refusal(
 ) -> None:
     with TDSPeer(certificate, number) as peer, pytest.raises(UNAVAILABLE, match=str(number)):
         await log_in(target(peer.port, authority.pem))
+
+
+async def test_the_other_login_is_not_waited_for_as_its_turn_unlocks_it(
+    authority: Authority, certificate: KeyPair
+) -> None:
+    current, pending = (a_login(number, name) for number, name in ((1, "o"), (2, "o_clone")))
+    order = order_of(Strategy.ALTERNATING_USERS, "o", pending, current)
+    recording = cast("Connection", Unlocking())
+    with TDSPeer(certificate, 18486) as peer:
+        where = target(peer.port, authority.pem)
+        address = Address.read(where.parameters)
+        server = Server(address, tls_context(address, where.authority), where.timeout)
+        session = SQLServerSession(server, recording, order, None)
+
+        assert not await session.accepts(pending)
+        for other in (current, replace(pending, version=0)):
+            with pytest.raises(UNAVAILABLE, match="18486"):
+                await session.accepts(other)
+        await session.set(pending)
+        with pytest.raises(UNAVAILABLE, match="18486"):
+            await session.accepts(pending)
 
 
 @pytest.mark.parametrize("before", [4060, 4064])

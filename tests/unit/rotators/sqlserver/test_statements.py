@@ -135,6 +135,20 @@ async def test_a_clone_is_made_shut_and_let_in_at_the_end() -> None:
     assert enabled == f"ALTER LOGIN {clone} ENABLE"
 
 
+async def test_the_other_login_is_unlocked_by_its_turn() -> None:
+    """The server may lock a login for ever whose old password is tried again and again."""
+    recording = Recording(
+        {("sys.sql_logins", None): [("master",)], ("'IsLocked'", "o]'x_clone"): [(1,)]}
+    )
+
+    await session(recording, Strategy.ALTERNATING_USERS).set(credential(2, username="o]'x_clone"))
+    await session(recording, Strategy.ALTERNATING_USERS).set(credential(2))
+    await session(recording, Strategy.SINGLE_USER).set(credential(2, username="o]'x_clone"))
+
+    set_to = [said for said in recording.said if "PASSWORD" in said]
+    assert [statement.rpartition(" ")[2] for statement in set_to] == ["UNLOCK", "HASHED", "HASHED"]
+
+
 async def test_contained_users_are_users() -> None:
     recording = Recording({("authentication_type = 2", "o]'x"): [("o]'x", "app")]})
     contained: dict[str, Any] = {"contained": True, "database": "shop"}

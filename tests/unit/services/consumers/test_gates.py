@@ -28,15 +28,15 @@ def a_view(began: float) -> View:
 
 
 def test_a_pod_that_holds_the_previous_version_of_a_former_target_is_waited_for() -> None:
-    sight = sight_of(a_view(50), 2, (), at(1000))
+    sight = sight_of(a_view(50), 2, {2}, (), at(1000))
 
     assert not sight.has_moved
     assert sight.why == "Deployment/web still run with an older version"
 
 
 def test_one_that_holds_the_current_version_of_it_or_what_others_wrote_is_not() -> None:
-    assert sight_of(a_view(150), 2, (), at(1000)).has_moved
-    assert sight_of(a_view(250), 2, (), at(1000)).has_moved
+    assert sight_of(a_view(150), 2, {2}, (), at(1000)).has_moved
+    assert sight_of(a_view(250), 2, {2}, (), at(1000)).has_moved
 
 
 @pytest.mark.parametrize(("rest", "pause"), [(0.0, PAUSE.total_seconds()), (50.0, 50.0)])
@@ -46,5 +46,5 @@ def test_who_is_waited_for_is_looked_at_again_less_often_where_that_is_heavy(
     waiting = replace(a_view(50), rest=rest)
     unseen = View(waiting.native_names, waiting.spells, why="it does not answer", rest=rest)
 
-    assert sight_of(waiting, 2, (), at(1000)).wake == at(1000 + pause)
-    assert sight_of(unseen, 2, (), at(1000)).wake == at(1000 + pause)
+    assert sight_of(waiting, 2, {2}, (), at(1000)).wake == at(1000 + pause)
+    assert sight_of(unseen, 2, {2}, (), at(1000)).wake == at(1000 + pause)

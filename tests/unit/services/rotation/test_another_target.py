@@ -154,6 +154,40 @@ async def test_a_rotation_with_a_wrong_one_ends_once_the_right_one_is_named_agai
     await operator.stop()
 
 
+@pytest.mark.parametrize("named", ["the right one", "the wrong one"])
+async def test_what_was_rotated_before_a_wrong_one_was_given_up_is_retired_when_it_is_due(
+    vault: Vault, named: str
+) -> None:
+    """Only a rotation that was promoted says where the credentials of a secret are valid."""
+    world = world_of(coexists=True, overlap={"max": "1h"})
+    right, wrong = world.target, FakeTarget(coexists=True, accepted=set())
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    await request(operator, "one")
+    world.rotated_by(rotatorRef=ANOTHER)
+    world.target = wrong
+    with failing(wrong, "lock", TargetUnavailableError("there is nobody")):
+        await request(operator, "two")
+    # It would do for the end there, too, but not for a retirement.
+    wrong.accepted = {(await operator.stored())["Current"]}
+    if named == "the right one":
+        world.rotated_by(rotatorRef=REF._asdict())
+        world.target = right
+    await operator.rotations.cancel(await operator.secret(), "jo")
+    await operator.settle()
+    assert world.target.accepted >= {world.projected}
+
+    world.rotated_by(rotatorRef=REF._asdict())
+    world.target = right
+    look = await operator.later(hours=1)
+
+    assert look.trouble is None
+    assert look.secret.stages.previous is None
+    assert right.accepted == {world.projected}
+    assert "retire" not in {act for act, _ in wrong.done}
+    await operator.stop()
+
+
 async def test_it_does_not_end_where_the_current_credential_is_not_known(vault: Vault) -> None:
     """The rotation may have changed it in the target that was named before."""
     world = world_of(maxFailures=1)
@@ -194,6 +228,9 @@ async def test_a_target_that_took_nothing_of_a_secret_has_no_user_retired_for_it
     else:
         world.rotation = None
         world.generation += 1
+        # Who cancelled before was not told to see to the target.
+        assert (await operator.settle()).journal.open is not None
+        await operator.rotations.cancel(await operator.secret(), "jo")
     look = await operator.settle()
     assert look.journal.open is None
 

@@ -163,6 +163,27 @@ async def test_a_look_just_after_the_projection_does_not_count(operator: Operato
     assert nobody_is_locked_out(operator)
 
 
+@every_kind
+async def test_who_holds_an_older_version_with_the_same_credential_has_moved(
+    operator: Operator,
+) -> None:
+    world, fleet = operator.world, fleet_of(operator)
+    world.rotated_by(overlap=None)
+    await rotated(operator)
+    fleet.restart("web", world.now)
+    world.change("host", "another")
+    look = await operator.settle()
+    assert (look.secret.stages.current, look.secret.stages.previous) == (3, 1)
+    await operator.later(minutes=1)
+
+    world.rotated_by(overlap=MOVED)
+    look = await operator.settle()
+
+    assert look.secret.stages.previous is None
+    assert world.target.accepted == {world.projected}
+    assert nobody_is_locked_out(operator)
+
+
 async def test_what_waits_for_nobody_looks_at_nobody(vault: Vault) -> None:
     operator = await started_with_pods(vault, a_world(overlap={"max": "1h"}))
     await rotated(operator)

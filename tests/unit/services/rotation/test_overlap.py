@@ -17,7 +17,7 @@ from keyturn.domain.errors import (
     TargetUnavailableError,
 )
 from keyturn.domain.payload import SecretValue
-from keyturn.domain.rotation import Cause
+from keyturn.domain.rotation import Cause, Outcome
 from keyturn.services.rotation.pending import Wanted
 from rotation_office import (
     FakeSession,
@@ -192,6 +192,27 @@ async def test_going_back_to_the_previous_credential_by_an_older_version_keeps_i
     acts = [act for act, _ in world.target.done[before:]]
     assert not {"set", "retire"} & set(acts)
     assert await operator.stored() == {"Current": replaced, "Previous": current}
+    await operator.stop()
+
+
+@pytest.mark.parametrize("kind", ["side by side", "two users"])
+async def test_giving_up_to_go_back_ends_nothing_that_is_held(vault: Vault, kind: str) -> None:
+    """What is pending then is the previous credential itself."""
+    operator, held = await rotated(vault, KINDS[kind](overlap=OVERLAP))
+    before, secret = await operator.stored(), await operator.secret()
+    wanted = Wanted(Cause.ROLLBACK, "jo", back_to=secret.stages.previous)
+    with failing(operator.world.target, "accepts", TargetUnavailableError("down")):
+        await operator.rotations.begin(operator.resource(), secret, wanted)
+        await operator.settle()
+    await operator.rotations.cancel(secret, "jo")
+
+    look = await operator.settle()
+
+    assert look.journal.rotations[0].outcome is Outcome.ABANDONED
+    assert await operator.stored() == before
+    assert held in operator.world.target.accepted
+    await operator.later(days=1)
+    assert operator.world.target.accepted == {before["Current"]}
     await operator.stop()
 
 

@@ -24,7 +24,7 @@ from keyturn.domain.errors import (
 from keyturn.domain.rotation import Cause, Outcome, Step
 from keyturn.services.rotation.pausing import LAST_RETRY
 from keyturn.services.rotation.pending import Wanted
-from keyturn.services.rotation.performing import Turn
+from keyturn.services.rotation.turn import Turn
 from keyturn.store.journal import Telling
 from rotation_office import (
     BEGINNING,
@@ -792,6 +792,41 @@ async def test_and_can_be_cancelled_without_its_target(operator: Operator) -> No
     assert look.journal.open is None
     assert look.secret.stages.pending is None
     assert look.secret.stages.current == 1
+
+
+@pytest.mark.parametrize("by", ["itself", "jo"])
+async def test_one_that_was_given_up_before_is_not_ended_without_its_target(
+    vault: Vault, by: str
+) -> None:
+    """The target may take the pending credential alone: nobody was told to see to that."""
+    operator = await Operator(vault, world_of(maxFailures=1 if by == "itself" else 9)).start()
+    await operator.settle()
+    current, target = operator.world.projected, operator.world.target
+    kept, healthy = operator.world.rotation, target.acts
+
+    async def acts(session: FakeSession, act: str, login: Login | None) -> None:
+        if act == "set" and login is not None:
+            target.do("set", login)
+        if current not in target.accepted:
+            raise DOWN
+
+    target.acts = acts
+    await request(operator, "one")
+    if by == "jo":
+        await operator.rotations.cancel(await operator.secret(), by)
+        await operator.settle()
+
+    operator.world.rotation = None
+    look = await operator.settle()
+
+    assert look.journal.open is not None
+    assert look.trouble is not None
+    assert "put spec.rotation back" in look.trouble.message
+    operator.world.rotation, target.acts = kept, healthy
+    look = await operator.settle()
+    assert look.journal.rotations[0].outcome is Outcome.ABANDONED
+    assert target.accepted == {current}
+    await operator.stop()
 
 
 async def test_a_first_version_needs_no_target_that_is_not_named_any_more(

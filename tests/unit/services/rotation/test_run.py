@@ -156,6 +156,18 @@ async def test_forward(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+@pytest.mark.parametrize(("start", "end"), [(FORWARD, Phase.PROMOTED), (BACKWARD, Phase.DROPPED)])
+async def test_a_user_that_may_be_set_anyway_is_asked_for_no_proof(
+    start: Phase, end: Phase
+) -> None:
+    """The other user may be barred in a way that tells nothing of its password, and for ever."""
+    barred = TargetUnavailableError("the account is barred")
+    target = Scripted(**{"accepts 1": barred})
+
+    assert await target.go(start, strategy=Strategy.ALTERNATING_USERS, may_set=True) == Ended(end)
+    assert "accepts 1" not in target.done
+
+
 async def test_what_was_set_before_is_only_promoted() -> None:
     target = Scripted(3)
 
