@@ -20,7 +20,7 @@ OPERATOR_NAMESPACE = "keyturn-system"
 REAPPLY_INTERVAL, STORE_WAIT = timedelta(minutes=10), timedelta(minutes=2)
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_LEASE = re.compile(rf"{_NAMESPACE.pattern}(\.{_NAMESPACE.pattern})*")
+_LEASE = re.compile(r"(?!.*(\.[.-]|-\.))[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 
 
 class Mode(StrEnum):

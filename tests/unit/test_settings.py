@@ -120,5 +120,12 @@ def test_the_namespaces_to_watch_have_commas_between_them() -> None:
     assert settings.watch_namespaces == ("shop", "web")
 
 
-def test_the_lease_may_have_dots_in_its_name() -> None:
-    assert Settings.load({"KEYTURN_LEASE": "keyturn.shop"}).lease == "keyturn.shop"
+@pytest.mark.parametrize("name", ["keyturn.shop", "a-b.c--d.e", "0", f"keyturn-{'a' * 245}"])
+def test_the_lease_may_have_dots_in_its_name_and_be_long(name: str) -> None:
+    assert Settings.load({"KEYTURN_LEASE": name}).lease == name
+
+
+@pytest.mark.parametrize("name", ["a..b", "a.-b", "a-.b", ".a", "a.", "a" * 254])
+def test_what_no_lease_may_be_named_is_refused(name: str) -> None:
+    with pytest.raises(InvalidParameterError, match="KEYTURN_LEASE"):
+        Settings.load({"KEYTURN_LEASE": name})

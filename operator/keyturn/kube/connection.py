@@ -9,7 +9,7 @@ from kubernetes.aio.config.config_exception import ConfigException
 
 from keyturn.domain.errors import ClusterUnavailableError
 
-_UNUSABLE = (ConfigException, OSError, TypeError, UnicodeDecodeError, yaml.YAMLError)
+_UNUSABLE = (ConfigException, OSError, AttributeError, TypeError, ValueError, yaml.YAMLError)
 """What the client raises for a file that holds no credentials, or is no kubeconfig at all."""
 
 

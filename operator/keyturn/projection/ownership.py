@@ -71,10 +71,11 @@ class Facts:
 
     `newest` is the number of the newest version that the store holds, 0 for none; `held` are the
     ids of those that it holds, by number. `claimed_by` is who holds a claim in the way of ours;
-    `labelled` the secret that the store knows by the label of the native Secret, if it is
-    not this one. `is_shown` tells whether any target of the secret was ever written. `keys` are
-    those that would be written. `needs_recreation` is what `drift.needs_recreation` said, where
-    the native Secret was read. `author_checked` tells that the author may write the targets.
+    `labelled` the secret that the store knows by the label of the native Secret, if it is not this
+    one. `is_shown` tells whether any target of the secret was ever written. `keys` are those that
+    the resource names, `unnamed` the others that would be written. `needs_recreation` is what
+    `drift.needs_recreation` said, where the native Secret was read. `author_checked` tells that the
+    author may write the targets.
     """
 
     target: Target
@@ -89,6 +90,7 @@ class Facts:
     claimed_by: Holder | None = None
     labelled: SecretName | None = None
     keys: Collection[str] = ()
+    unnamed: Collection[str] = ()
     rendered_from: str = ""
     needs_recreation: bool = False
     author_checked: bool = False
@@ -278,7 +280,7 @@ def _taken_keys(
     manager = f"{MANAGER_PREFIX}{facts.secret_id}"
     return [
         (key, existing.managers[key])
-        for key in sorted(facts.keys)
+        for key in sorted({*facts.keys, *facts.unnamed})
         if key not in ours and existing.managers.get(key, manager) != manager
     ]
 
@@ -301,9 +303,11 @@ def _taken_metadata(facts: Facts, existing: ExistingNativeSecret) -> list[str]:
 
 def _merge_into_taken(facts: Facts, taken: list[tuple[str, str]]) -> Decision:
     is_of_lost_store = all(manager.startswith(MANAGER_PREFIX) for _, manager in taken)
-    if is_of_lost_store and facts.has_imported_at_most:
+    # An import takes no value for a key that the resource does not name: it would be overwritten.
+    can_import = all(key not in facts.unnamed for key, _ in taken)
+    if can_import and is_of_lost_store and facts.has_imported_at_most:
         return Decision(Action.IMPORT_LOST_STORE, merging=True)
-    if facts.adoption is AdoptionPolicy.IMPORT and _may_import(facts):
+    if can_import and facts.adoption is AdoptionPolicy.IMPORT and _may_import(facts):
         return Decision(Action.IMPORT, merging=True)
     key, manager = taken[0]
     return _owned_by_other(

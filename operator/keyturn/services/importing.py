@@ -85,20 +85,27 @@ class Importing:
 
     async def add(
         self, resource: ManagedSecret, secret: Secret, target: Target, actual: Json
-    ) -> Secret:
-        """Make the values of a native Secret the next version of a secret that has versions."""
+    ) -> bool:
+        """Make the values of a native Secret the next version of a secret that has versions.
+
+        Returns whether there is one: not if the current version has these values already, as where
+        the native Secret differs in what a template renders.
+        """
         number = secret.stages.current
         current = await self._versions.open(secret, number) if number else Payload({})
         with current, Payload(values_in(target, resource, actual)) as found:
+            if number and all(k in current and v.matches(current[k]) for k, v in found.items()):
+                return False
             fields = {key: value.copy() for key, value in {**current, **found}.items()}
             with Payload(fields) as payload:
-                return await self._versions.add(
+                await self._versions.add(
                     secret,
                     payload,
                     origins=secret.newest.origins if secret.newest else {},
                     reason=VersionReason.IMPORTED,
                     history_limit=resource.spec.history_limit,
                 )
+        return True
 
 
 async def _look(view: NativeView, resource: ManagedSecret, target: Target) -> Json | None:

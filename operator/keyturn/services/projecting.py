@@ -12,7 +12,7 @@ from keyturn.domain.errors import (
     UnavailableError,
 )
 from keyturn.domain.managed_secret import CreationPolicy, ManagedSecret, Target
-from keyturn.domain.secret import Projected, Secret, SecretName
+from keyturn.domain.secret import Claim, Projected, Secret, SecretName
 from keyturn.kube.errors import ObjectNotFoundError
 from keyturn.kube.kubernetes_events import Notice
 from keyturn.kube.native_secrets import NativeSecrets, Written, field_manager
@@ -21,7 +21,7 @@ from keyturn.services.clock import Clock
 from keyturn.services.sightings import Place, Sightings
 from keyturn.services.status import TargetReport
 from keyturn.services.target_writing import Outcome, TargetWriter, unsynced
-from keyturn.services.targets import NativeView, Targets, is_merging
+from keyturn.services.targets import NativeView, Targets, claims_of, is_merging
 from keyturn.store.interface import SecretStore
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ class Projection:
 class Projecting:
     """Brings the native Secrets of a secret in line with its versions.
 
-    `touched` is called with each other name that projects into a native Secret which one gives up:
-    it may have waited for that.
+    `touched` is called with each other name that projects into a native Secret which one gives up,
+    or some keys of it: it may have waited for that.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names each collaborator
@@ -72,7 +72,7 @@ class Projecting:
 
     def forget(self, name: SecretName) -> None:
         """Forget the targets of a ManagedSecret whose deletion is recorded."""
-        self._tell_of(self._sightings.assign(name, ()))
+        self._tell_of(name, self._sightings.assign(name, ()))
 
     async def project(
         self, resource: ManagedSecret, secret: Secret, view: NativeView
@@ -89,11 +89,25 @@ class Projecting:
             for target in resource.effective_targets
             if target.creation_policy is not CreationPolicy.NONE
         ]
-        left = self._sightings.assign(resource.name, [target.name for target in wanted])
+        self._sightings.assign(resource.name, [target.name for target in wanted])
+        claims = claims_of(resource, await self._merged(secret, wanted, view))
+        given_up = {(resource.namespace, claim.native_name) for claim in secret.claims - claims}
+        try:
+            return await self._write(resource, secret, wanted, view, claims)
+        finally:
+            # Not before: they would find written there still what is given up.
+            self._tell_of(resource.name, given_up)
+
+    async def _write(
+        self,
+        resource: ManagedSecret,
+        secret: Secret,
+        wanted: Sequence[Target],
+        view: NativeView,
+        claims: frozenset[Claim],
+    ) -> Projection:
         result = Projection()
-        merged = await self._merged(secret, wanted, view)
-        claimed = await self._targets.claim(resource, secret, merged)
-        self._tell_of(left)
+        claimed = await self._targets.claim(secret, claims)
         async with self._writer.payloads() as payloads:
             for target in wanted:
                 try:
@@ -114,11 +128,11 @@ class Projecting:
             await self._release(secret, {target.name for target in wanted})
         return result
 
-    def _tell_of(self, left: Iterable[Place]) -> None:
-        """Tell who else projects there; where nothing was written no watch tells them."""
+    def _tell_of(self, name: SecretName, left: Iterable[Place]) -> None:
+        """Tell who else projects there; no watch does where nothing was written, or by us."""
         for place in left:
-            for name in self._sightings.projectors(place):
-                self._touched(name)
+            for other in self._sightings.projectors(place) - {name}:
+                self._touched(other)
 
     async def _merged(
         self, secret: Secret, wanted: Sequence[Target], view: NativeView

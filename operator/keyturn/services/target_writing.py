@@ -157,8 +157,11 @@ class TargetWriter:
             raise refusal(decision)
         if decision.action is Action.CREATE or work.actual is None:
             return await self._create(work)
-        if decision.action in IMPORTS and _has_other_data(drifts):
-            await self._importing.add(work.resource, work.secret, work.target, work.actual)
+        if (
+            decision.action in IMPORTS
+            and _has_other_data(drifts)
+            and await self._importing.add(work.resource, work.secret, work.target, work.actual)
+        ):
             raise StageMovedError("the values of the Secret are the next version; read again")
         if decision.action is Action.RECREATE:
             await self._natives.delete(*work.place, _written(work.actual))

@@ -115,6 +115,7 @@ class Targets:
         existing = None if actual is None else ExistingNativeSecret.of(actual)
         merging = is_merging(target, secret, existing)
         labelled = await self._labelled(secret, existing)
+        named = native_keys(resource, target)
         facts = Facts(
             target=target,
             name=resource.name,
@@ -127,7 +128,8 @@ class Targets:
             is_shown=bool(secret.projected),
             claimed_by=claimed_by,
             labelled=labelled,
-            keys={*native_keys(resource, target), *written},
+            keys=named,
+            unnamed=frozenset(written).difference(named),
             rendered_from=(
                 self.digest(resource, secret, target, merging=merging) if existing else ""
             ),
@@ -139,22 +141,14 @@ class Targets:
         )
         return decide(facts, existing)
 
-    async def claim(
-        self, resource: ManagedSecret, secret: Secret, merged: frozenset[str]
-    ) -> Mapping[str, Holder]:
-        """Claim every target for this secret; the first holder of a claim wins.
+    async def claim(self, secret: Secret, wanted: frozenset[Claim]) -> Mapping[str, Holder]:
+        """Have a secret hold these claims and no others; the first holder of a claim wins.
 
         Returns who holds the targets that another secret has claimed already, by their name.
 
         Raises:
             RaceError: a claim was given up while its holder was asked for.
         """
-        wanted = {
-            claim
-            for target in resource.effective_targets
-            if target.creation_policy is not CreationPolicy.NONE
-            for claim in _claims(resource, target, merged)
-        }
         if wanted == secret.claims:
             return {}
         refused = await self._store.claim(secret.id, wanted)
@@ -221,6 +215,16 @@ def refusal(decision: Decision) -> KeyturnError:
             return CannotChangeError(decision.message)
         case _:
             return TargetOwnedByOtherError(decision.message)
+
+
+def claims_of(resource: ManagedSecret, merged: frozenset[str]) -> frozenset[Claim]:
+    """Name what a resource claims: its targets, but of those that are merged only its keys."""
+    return frozenset(
+        claim
+        for target in resource.effective_targets
+        if target.creation_policy is not CreationPolicy.NONE
+        for claim in _claims(resource, target, merged)
+    )
 
 
 def _claims(resource: ManagedSecret, target: Target, merged: frozenset[str]) -> list[Claim]:

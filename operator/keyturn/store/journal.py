@@ -109,6 +109,14 @@ class RotationJournal(Protocol):
     async def check_epoch(self, epoch: int) -> None:
         """Raises: LeadershipLostError: it is not the newest."""
 
+    async def hold_user(self, epoch: int, secret_id: UUID) -> None:
+        """Make sure that a secret still rotates the user of its last rotation; `record` does too.
+
+        Raises:
+            LeadershipLostError.
+            TargetOwnedByOtherError: while it was deleted another secret took the user.
+        """
+
     async def journal(self, secret_id: UUID) -> Journal:
         """Read what is known of a secret's rotations."""
 

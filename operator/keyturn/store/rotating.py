@@ -130,6 +130,11 @@ def begin(connection: Connection, epoch: int, beginning: Beginning) -> Secret:
     return secret
 
 
+def hold_user(connection: Connection, epoch: int, secret_id: UUID) -> None:
+    require_epoch(connection, epoch)
+    identities.require(connection, secret_id, _state(connection, secret_id))
+
+
 def record(connection: Connection, epoch: int, rotation_id: UUID, step: Step) -> None:
     require_epoch(connection, epoch)
     rotation = _open(connection, rotation_id)

@@ -25,6 +25,9 @@ class SQLiteJournal:
     async def check_epoch(self, epoch: int) -> None:
         await self._writer.read(rotating.require_epoch, epoch)
 
+    async def hold_user(self, epoch: int, secret_id: UUID) -> None:
+        await self._writer.write(rotating.hold_user, epoch, secret_id)
+
     async def journal(self, secret_id: UUID) -> Journal:
         return await self._writer.read(rotating.journal, secret_id)
 

@@ -104,6 +104,23 @@ class RotatedUserPromises:
             await store.rotations.record(epoch, first.rotation.id, Step.SET_PENDING)
         await store.rotations.record(epoch, second.rotation.id, Step.SET_PENDING)
 
+    async def test_nor_does_a_secret_hold_the_user_that_another_took_meanwhile(
+        self, store: SecretStore, epoch: int, secret: Secret
+    ) -> None:
+        other = await a_secret(store, "other")
+        secret = await ended(store, epoch, by("who", secret))
+        await store.rotations.hold_user(epoch, secret.id)
+        await store.mark_deleted(secret.id, resource_uid=secret.resource_uid, now=NOW)
+        other = await ended(store, epoch, by("who", other))
+        await store.restore(secret.id)
+
+        with pytest.raises(TargetOwnedByOtherError):
+            await store.rotations.hold_user(epoch, secret.id)
+
+        await store.rotations.hold_user(epoch, other.id)
+        await store.mark_deleted(other.id, resource_uid=other.resource_uid, now=NOW)
+        await store.rotations.hold_user(epoch, secret.id)
+
     async def test_a_dropped_rotation_says_nothing_of_whom_the_secret_rotates(
         self, store: SecretStore, epoch: int, secret: Secret, reopen: Opener
     ) -> None:

@@ -55,6 +55,7 @@ EVERY_WRITE: dict[str, Write] = {
     ),
     "drop": lambda store, epoch, _, rotation: store.rotations.drop(epoch, rotation.id, told()),
     "retired": lambda store, epoch, secret, _: store.rotations.record_retired(epoch, secret.id, 1),
+    "hold": lambda store, epoch, secret, _: store.rotations.hold_user(epoch, secret.id),
     "token": lambda store, epoch, secret, _: store.rotations.note_token(epoch, secret.id, REQUEST),
 }
 OF_A_ROTATION = ["record", "record the same step", "fail", "give up", "promote", "finish", "drop"]

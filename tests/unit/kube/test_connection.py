@@ -5,6 +5,14 @@ import pytest
 from keyturn.domain.errors import ClusterUnavailableError
 from keyturn.kube.connection import Connection
 
+CLUSTER = """
+current-context: a
+contexts: [{name: a, context: {cluster: a, user: a}}]
+users: [{name: a, user: {token: t}}]
+clusters: [{name: a, cluster: {%s}}]
+"""
+CUT_OFF = CLUSTER % "server: https://a.example, certificate-authority-data: TFMwdA0KZ"
+
 
 @pytest.mark.parametrize(
     "content",
@@ -16,6 +24,8 @@ from keyturn.kube.connection import Connection
         pytest.param(b"\x00", id="what no YAML may hold"),
         pytest.param(b"\xff\xfe\xff", id="no text"),
         pytest.param(b"kind: Config\n", id="no context"),
+        pytest.param(CUT_OFF.encode(), id="a certificate that is cut off"),
+        pytest.param((CLUSTER % "server: 8443").encode(), id="no address"),
     ],
 )
 async def test_a_file_that_is_no_kubeconfig_is_named(content: bytes, tmp_path: Path) -> None:

@@ -4,15 +4,21 @@ A few Secrets stand where the cluster does; what the apiserver makes of writes i
 """
 
 import json
-from collections.abc import AsyncIterator
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from keyturn.bootstrap.vault import Vault, now
-from keyturn.domain.errors import DeniedError, KeyturnError, TargetOwnedByOtherError
+from keyturn.domain.errors import (
+    ClusterUnavailableError,
+    DeniedError,
+    KeyturnError,
+    TargetOwnedByOtherError,
+)
 from keyturn.domain.managed_secret import ManagedSecret
 from keyturn.domain.payload import Payload, SecretValue
 from keyturn.domain.recovery import Retention
@@ -25,7 +31,7 @@ from keyturn.services.importing import Importing
 from keyturn.services.projecting import Projecting, Projection
 from keyturn.services.sightings import Sightings
 from keyturn.services.target_writing import TargetWriter
-from keyturn.services.targets import Targets
+from keyturn.services.targets import Targets, claims_of
 from keyturn.store.interface import Attachment
 from vaults import opened
 
@@ -39,6 +45,7 @@ class Shelf:
         self.secrets: dict[str, Json] = {}
         self.errors: dict[str, KeyturnError] = {}
         self.create_error: KeyturnError | None = None
+        self.applied: Callable[[], None] = lambda: None
         self._writes = 0
 
     def put(self, body: Json) -> Written:
@@ -63,6 +70,7 @@ class Shelf:
         return self.put(made)
 
     async def apply(self, actual: Json, body: bytearray, **_: Any) -> Written:
+        self.applied()
         applied: Json = json.loads(body)
         actual["data"] = {**actual.get("data", {}), **applied["data"]}
         return self.put(actual)
@@ -98,8 +106,10 @@ class Desk:
             clock=now,
         )
 
-    async def project(self, name: str, *targets: Json, key: str = "a") -> Projection:
-        resource = self._resource(name, targets, key)
+    async def project(
+        self, name: str, *targets: Json, key: str = "a", adoption: str = "Fail"
+    ) -> Projection:
+        resource = self._resource(name, targets, key, adoption)
         secret = await self._secret(resource)
         return await self._projecting.project(resource, secret, self._projecting.view("shop"))
 
@@ -107,15 +117,21 @@ class Desk:
         """Claim a target as a reconcile does that ends before it writes."""
         resource = self._resource(name, (target,))
         merged = frozenset({target["name"]} if merging else ())
-        await self._targets.claim(resource, await self._secret(resource), merged)
+        await self._targets.claim(await self._secret(resource), claims_of(resource, merged))
 
     def forget(self, name: str) -> None:
         self._projecting.forget(SecretName("shop", name))
 
-    def _resource(self, name: str, targets: tuple[Json, ...], key: str = "a") -> ManagedSecret:
+    def _resource(
+        self, name: str, targets: tuple[Json, ...], key: str = "a", adoption: str = "Fail"
+    ) -> ManagedSecret:
         body = {
             "metadata": {"name": name, "namespace": "shop", "uid": f"uid-of-{name}"},
-            "spec": {"data": [{"key": key, "value": name}], "targets": list(targets)},
+            "spec": {
+                "data": [{"key": key, "value": name}],
+                "targets": list(targets),
+                "adoptionPolicy": adoption,
+            },
         }
         return parse(body, outputs_of=lambda *_: {})
 
@@ -176,11 +192,13 @@ async def test_of_a_key_that_another_has_claimed_the_message_names_it(desk: Desk
     assert done.error.message.startswith("the key a of the Secret shared is written by the")
 
 
+@pytest.mark.parametrize("manager", ["somebody", f"keyturn-{UUID(int=1)}"])
 async def test_nor_is_a_key_overwritten_that_the_version_has_and_the_resource_does_not(
-    desk: Desk,
+    desk: Desk, manager: str
 ) -> None:
-    # As after a rollback, or while a new version waits for something.
-    theirs = {"manager": "somebody", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}}
+    # As after a rollback, or while a new version waits for something. Nor is the key imported: the
+    # resource has no place for it.
+    theirs = {"manager": manager, "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}}
     allowed = {"keyturn.dev/allow": "second"}
     metadata = {"name": "shared", "annotations": allowed, "managedFields": [theirs]}
     desk.shelf.put({"metadata": metadata, "data": {"a": "dGhlaXJz"}})
@@ -188,8 +206,28 @@ async def test_nor_is_a_key_overwritten_that_the_version_has_and_the_resource_do
     done = await desk.project("second", {**SHARED, "creationPolicy": "Merge"}, key="b")
 
     assert isinstance(done.error, TargetOwnedByOtherError)
-    assert done.error.message.startswith("the key a of the Secret shared is written by somebody")
+    assert done.error.message.startswith(f"the key a of the Secret shared is written by {manager}")
     assert desk.shelf.secrets["shared"]["data"] == {"a": "dGhlaXJz"}
+
+
+@pytest.mark.parametrize("policy", ["Owner", "Merge"])
+async def test_what_is_rendered_otherwise_than_it_stands_is_imported_once(
+    desk: Desk, policy: str
+) -> None:
+    theirs = {"manager": "somebody", "operation": "Update", "fieldsV1": {"f:data": {"f:url": {}}}}
+    allowed = {"keyturn.dev/allow": "second"}
+    metadata = {"name": "shared", "annotations": allowed, "managedFields": [theirs]}
+    desk.shelf.put({"metadata": metadata, "data": {"url": "b2xk"}})
+    rendered = {"template": {"data": {"url": "of {{ a }}"}}}
+
+    done = await desk.project(
+        "second", {**SHARED, **rendered, "creationPolicy": policy}, adoption="Import"
+    )
+
+    assert synced(done) == {"shared": True}
+    assert desk.shelf.secrets["shared"]["data"] == {"url": b64encode(b"of second").decode()}
+    (secret,) = await desk.vault.store.lookup(SecretName("shop", "second"))
+    assert len(secret.versions) == 1
 
 
 async def test_it_is_written_once_the_other_gives_it_up(desk: Desk) -> None:
@@ -213,6 +251,47 @@ async def test_who_waits_for_it_hears_when_the_other_gives_it_up(desk: Desk) -> 
 
     assert desk.touched == ["second"]
     assert (await desk.project("second", SHARED)).error is None
+
+
+async def test_who_waits_for_a_key_hears_when_it_is_given_up_and_not_before(desk: Desk) -> None:
+    # The watch does not tell: it hears of our own write only.
+    desk.shelf.put({"metadata": {"name": "shared", "annotations": {"keyturn.dev/allow": "first"}}})
+    merged = {**SHARED, "creationPolicy": "Merge"}
+    await desk.project("first", {**merged, **OTHER_KEY})
+    await desk.project("second", {**merged, **OTHER_KEY})
+    before: list[str] = []
+    desk.shelf.applied = lambda: before.extend(desk.touched)
+
+    await desk.project("first", merged)
+
+    assert before == []
+    assert desk.touched == ["second"]
+
+
+async def test_who_waits_for_it_hears_although_the_other_cannot_go_on(desk: Desk) -> None:
+    await desk.project("first", {**SHARED, "creationPolicy": "Merge"})
+    await desk.project("second", SHARED)
+    desk.shelf.create_error = ClusterUnavailableError("it does not answer")
+
+    with pytest.raises(ClusterUnavailableError):
+        await desk.project("first", {"name": "another"})
+
+    assert desk.touched == ["second"]
+
+
+async def test_and_when_the_other_goes_on_only_later(desk: Desk) -> None:
+    await desk.project("first", {**SHARED, "creationPolicy": "Merge"})
+    await desk.project("second", SHARED)
+    merged = {"name": "another", "creationPolicy": "CreateOrMerge"}
+    desk.shelf.errors["another"] = ClusterUnavailableError("it does not answer")
+    with pytest.raises(ClusterUnavailableError):
+        await desk.project("first", merged)
+    del desk.shelf.errors["another"]
+    assert desk.touched == []
+
+    await desk.project("first", merged)
+
+    assert desk.touched == ["second"]
 
 
 async def test_who_waits_for_it_hears_when_the_other_is_gone(desk: Desk) -> None:

@@ -67,8 +67,7 @@ class Leaving:
                 return Left(secret, journal)
             ended = await self._end(journal.open, telling)
             if ended is None:
-                self._told.add(secret.id)
-                return Left(secret, journal, _stopped(journal.open))
+                return await self._tell(secret, journal.open, telling)
             secret, journal = ended, await self._journal.journal(secret.id)
         self._unfinished.discard(secret.id)
         return Left(secret, journal)
@@ -83,6 +82,14 @@ class Leaving:
         if rotation.give_up and rotation.secret_id in self._let_go:
             return await self._journal.drop(epoch, rotation.id, telling)
         return None
+
+    async def _tell(self, secret: Secret, rotation: Rotation, telling: Telling) -> Left:
+        stopped, epoch = _stopped(rotation), self._leadership.epoch
+        if secret.id not in self._told:
+            # A command may wait for the end of the rotation, or of its next try: that failed.
+            await self._journal.fail(epoch, rotation.id, stopped, telling.now, telling)
+            self._told.add(secret.id)
+        return Left(secret, await self._journal.journal(secret.id), stopped)
 
 
 def _stopped(rotation: Rotation) -> Failure:

@@ -282,8 +282,8 @@ class Performing:
         if number is None:
             return
         records = Records(
-            # There is no journal row of a retirement: only the epoch is checked.
-            record=lambda _: self._journal.check_epoch(self._leadership.epoch),
+            # There is no journal row of a retirement: only the epoch and the user are checked.
+            record=lambda _: self._journal.hold_user(self._leadership.epoch, secret.id),
             promote=_nothing,
             drop=_nothing,
             retired=lambda: self._journal.record_retired(self._leadership.epoch, secret.id, number),

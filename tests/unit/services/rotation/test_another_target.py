@@ -7,10 +7,12 @@ import pytest
 
 from fleet import Login
 from keyturn.bootstrap.vault import Vault
-from keyturn.domain.errors import TargetUnavailableError
+from keyturn.domain.errors import TargetOwnedByOtherError, TargetUnavailableError
 from keyturn.domain.rotation import Cause, RotatorRef, Step
 from keyturn.services.rotation.look import Look
 from keyturn.services.rotation.reporting import rotation_report
+from keyturn.testing.store_rotation_samples import a_beginning
+from keyturn.testing.store_samples import a_secret
 from rotation_office import REF, FakeTarget, Operator, failing, world_of
 
 ANOTHER: Any = {"kind": "ClusterRotator", "name": "orders"}
@@ -241,6 +243,33 @@ async def test_a_target_that_took_nothing_of_a_secret_has_no_user_retired_for_it
 
     assert "retire" not in {act for act, _ in others.done}
     assert condition(operator, look)[1] == "RetireFailed"
+    await operator.stop()
+
+
+@pytest.mark.parametrize("allowed", [(), ("app",)], ids=["proves it", "may set it"])
+async def test_a_user_that_another_secret_took_meanwhile_is_not_retired(
+    vault: Vault, allowed: tuple[str, ...]
+) -> None:
+    """The previous user of the one is the current user of the other."""
+    world = world_of("AlternatingUsers", overlap={"max": "1h"})
+    world.allowed = allowed
+    operator = await Operator(vault, world).start()
+    await operator.settle()
+    await request(operator, "one")
+    secret = await operator.secret()
+    state = (await operator.journal.journal(secret.id)).state
+    assert state is not None
+    await vault.store.mark_deleted(secret.id, resource_uid=secret.resource_uid, now=world.now)
+    operator.rotations.forget(secret.name)
+    other = a_beginning(await a_secret(vault.store, "other"), identity=state.base)
+    await operator.journal.begin(operator.leadership.epoch, other)
+
+    look = await operator.later(hours=1)
+
+    assert look.secret.stages.previous == 1
+    assert look.trouble is not None
+    assert (look.trouble.step, look.trouble.code) == (Step.RETIRE, TargetOwnedByOtherError.code)
+    assert users(operator) == {"app", "app_clone"}
     await operator.stop()
 
 

@@ -794,6 +794,21 @@ async def test_and_can_be_cancelled_without_its_target(operator: Operator) -> No
     assert look.secret.stages.current == 1
 
 
+async def test_whoever_waits_for_its_end_hears_once_that_it_is_not_ended(
+    operator: Operator,
+) -> None:
+    """A command waits until the rotation is over, or one more try has failed."""
+    await stopped_at_set(operator)
+    cancelled = await operator.rotations.cancel(await operator.secret(), "jo")
+    operator.world.rotation = None
+
+    for _ in range(2):
+        look = await operator.settle()
+        assert look.journal.open is not None
+        assert look.journal.open.failures == cancelled.failures + 1
+        assert look.journal.open.failure == look.trouble
+
+
 @pytest.mark.parametrize("by", ["itself", "jo"])
 async def test_one_that_was_given_up_before_is_not_ended_without_its_target(
     vault: Vault, by: str
