@@ -167,7 +167,10 @@ class RotationJournal(Protocol):
         retry_at: datetime,
         telling: Telling,
     ) -> Rotation:
-        """Count a failed try; the first one of a rotation is told."""
+        """Count a failed try; the first one of a rotation is told.
+
+        One that went forward while the rotation was given up counts no more.
+        """
 
     async def give_up(self, epoch: int, rotation_id: UUID, why: str) -> None:
         """Turn a rotation back: what it began is undone. One that was promoted is not."""

@@ -153,6 +153,9 @@ def fail(
 ) -> Rotation:
     require_epoch(connection, epoch)
     rotation = _open(connection, rotation_id)
+    if rotation.give_up and failure.step is not Step.UNDO:
+        # It was given up during this try, and whoever cancelled waits for the undo alone.
+        return rotation
     failed = replace(rotation, failures=rotation.failures + 1, failure=failure, retry_at=retry_at)
     _update(connection, failed)
     if not rotation.failures:

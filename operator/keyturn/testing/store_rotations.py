@@ -303,6 +303,20 @@ class RotationPromises:
         turned = replace(failed, step=Step.UNDO, give_up="it failed too often", retry_at=None)
         assert await opened(store, secret) == turned
 
+    async def test_a_try_that_fails_after_it_was_given_up_puts_off_no_undo(
+        self, store: SecretStore, epoch: int, secret: Secret
+    ) -> None:
+        rotation = await begun(store, epoch, secret)
+        await store.rotations.give_up(epoch, rotation.id, "cancelled")
+        undoing = Failure(Step.UNDO, "TargetUnavailable", "it does not answer")
+
+        late = await store.rotations.fail(epoch, rotation.id, REFUSED, AGAIN_AT, told())
+        undo = await store.rotations.fail(epoch, rotation.id, undoing, LATER, told())
+
+        turned = replace(rotation, step=Step.UNDO, give_up="cancelled")
+        assert late == turned
+        assert undo == replace(turned, failures=1, failure=undoing, retry_at=LATER)
+
     async def test_a_promotion_moves_the_stages_and_the_step_at_once(
         self, store: SecretStore, epoch: int, secret: Secret, reopen: Opener
     ) -> None:
