@@ -168,6 +168,9 @@ class Lifecycle:
             if crd_uid is None or crd_uid != self._manifests.open(secret)[1]:
                 logger.warning("%s is gone with its CRD; this does not count as deletion", name)
                 continue
+            if await self._found(name) is not None:
+                # It was made again since that GET, and the store may know it already.
+                continue
             await self._mark_deleted(secret)
 
     async def _mark_deleted(self, secret: Secret) -> None:
@@ -240,10 +243,13 @@ class Lifecycle:
         Raises:
             ConflictError: it is just being deleted, and cannot be made again until it is gone.
         """
-        try:
-            body = await self._resources.get(name)
-        except ObjectNotFoundError:
-            return False
-        if "deletionTimestamp" in body["metadata"]:
+        body = await self._found(name)
+        if body is not None and "deletionTimestamp" in body["metadata"]:
             raise ConflictError(f"{name} is still being deleted; restore it when it is gone")
-        return True
+        return body is not None
+
+    async def _found(self, name: SecretName) -> dict[str, Any] | None:
+        try:
+            return await self._resources.get(name)
+        except ObjectNotFoundError:
+            return None

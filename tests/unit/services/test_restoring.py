@@ -156,3 +156,17 @@ async def test_what_went_with_an_earlier_crd_is_made_again(house: House) -> None
 
     assert house.cluster.has_resource
     assert (await house.secret()).deleted_at is None
+
+
+async def test_what_was_made_again_after_it_was_missed_is_not_recorded_as_deleted(
+    house: House,
+) -> None:
+    # Somebody was told that it does not exist, and then it was restored.
+    house.cluster.body = None
+    await house.lifecycle.restore(DB)
+    body = await house.cluster.get(DB)
+    await house.lifecycle.attach(parse(body, outputs_of=lambda *_: {}), body)
+
+    await house.lifecycle.record_deletion(DB)
+
+    assert (await house.secret()).deleted_at is None
