@@ -1,7 +1,7 @@
 """Who asks the apiserver: people with exactly the rights that a test gives them, the operator."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from apiserver import Answer, Apiserver, a_managed_secret, connected, core, managed_secrets
@@ -60,18 +60,16 @@ def a_person(apiserver: Apiserver, namespace: str, user: str, *rules: Rule) -> A
     return person
 
 
-@contextmanager
-def an_account(control_plane: ControlPlane, namespace: str, name: str) -> Iterator[Apiserver]:
+def an_account(
+    control_plane: ControlPlane, namespace: str, name: str
+) -> AbstractContextManager[Apiserver]:
     """Reach the apiserver as a ServiceAccount, by a token of it."""
-    with connected(control_plane.kubeconfig_for_service_account(namespace, name)) as account:
-        yield account
+    return connected(control_plane.kubeconfig_for_service_account(namespace, name))
 
 
-@contextmanager
-def the_operator(control_plane: ControlPlane) -> Iterator[Apiserver]:
+def the_operator(control_plane: ControlPlane) -> AbstractContextManager[Apiserver]:
     """Reach the apiserver as the operator does."""
-    with an_account(control_plane, "keyturn-system", "keyturn") as operator:
-        yield operator
+    return an_account(control_plane, "keyturn-system", "keyturn")
 
 
 def rotators(namespace: str, name: str = "") -> str:

@@ -10,8 +10,8 @@ import asyncio
 import itertools
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -296,11 +296,5 @@ def running(
     if certificate is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate.certificate, certificate.key)
-    with beside(_serving(peer, context), "mongo peer"):
+    with beside(talking(peer.serve, ssl_context=context), "mongo peer") as peer.port:
         yield peer
-
-
-@asynccontextmanager
-async def _serving(peer: MongoPeer, context: ssl.SSLContext | None) -> AsyncIterator[None]:
-    async with talking(peer.serve, ssl_context=context) as peer.port:
-        yield

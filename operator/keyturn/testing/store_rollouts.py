@@ -13,7 +13,14 @@ from keyturn.domain.rotation_event import Channel, EventKind
 from keyturn.domain.secret import Secret
 from keyturn.store.interface import SecretStore
 from keyturn.testing.store_identity import Opener
-from keyturn.testing.store_rotation_samples import BOTH, a_beginning, a_rotation, rotated, told
+from keyturn.testing.store_rotation_samples import (
+    BOTH,
+    OneSecret,
+    a_beginning,
+    a_rotation,
+    rotated,
+    told,
+)
 from keyturn.testing.store_samples import LATER, NOW, a_secret
 
 WEB, DB = WorkloadRef("Deployment", "web"), WorkloadRef("StatefulSet", "db")
@@ -35,16 +42,8 @@ async def ended(
     return await store.rotations.finish(epoch, rotation.id, None, told())
 
 
-class RolloutPromises:
+class RolloutPromises(OneSecret):
     """What is remembered of restarts, and that a failed one stops what begins by itself."""
-
-    @pytest.fixture
-    async def epoch(self, store: SecretStore) -> int:
-        return await store.rotations.take_epoch()
-
-    @pytest.fixture
-    async def secret(self, store: SecretStore) -> Secret:
-        return await a_secret(store, versions=1)
 
     # Rollouts
 

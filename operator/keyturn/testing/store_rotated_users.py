@@ -10,7 +10,7 @@ from keyturn.domain.secret import Secret
 from keyturn.store.interface import SecretStore
 from keyturn.store.journal import Beginning
 from keyturn.testing.store_identity import Opener
-from keyturn.testing.store_rotation_samples import a_beginning, told
+from keyturn.testing.store_rotation_samples import OneSecret, a_beginning, told
 from keyturn.testing.store_rotations import everything
 from keyturn.testing.store_samples import LATER, NOW, a_secret
 
@@ -42,16 +42,8 @@ async def dropped(store: SecretStore, epoch: int, beginning: Beginning) -> Secre
     return await store.rotations.drop(epoch, beginning.rotation.id, told())
 
 
-class RotatedUserPromises:
+class RotatedUserPromises(OneSecret):
     """Whom a secret rotates, and that nobody else does."""
-
-    @pytest.fixture
-    async def epoch(self, store: SecretStore) -> int:
-        return await store.rotations.take_epoch()
-
-    @pytest.fixture
-    async def secret(self, store: SecretStore) -> Secret:
-        return await a_secret(store, versions=1)
 
     async def test_a_user_is_rotated_by_one_secret(
         self, store: SecretStore, epoch: int, secret: Secret

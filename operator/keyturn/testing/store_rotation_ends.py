@@ -18,6 +18,7 @@ from keyturn.testing.store_rotation_samples import (
     AGAIN_AT,
     BOTH,
     REFUSED,
+    OneSecret,
     a_beginning,
     a_rotation,
     begun,
@@ -36,16 +37,8 @@ async def kinds(store: SecretStore, channel: Channel = Channel.SINK) -> list[Eve
     return [event.kind for event in await store.rotations.waiting(channel, 1000)]
 
 
-class RotationEndPromises:
+class RotationEndPromises(OneSecret):
     """How a rotation ends, what is remembered of it, and what is told."""
-
-    @pytest.fixture
-    async def epoch(self, store: SecretStore) -> int:
-        return await store.rotations.take_epoch()
-
-    @pytest.fixture
-    async def secret(self, store: SecretStore) -> Secret:
-        return await a_secret(store, versions=1)
 
     # Ends
 

@@ -4,16 +4,30 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+import pytest
+
 from keyturn.domain.rotation import Cause, Failure, Rotation, Step
 from keyturn.domain.rotation_event import Channel
 from keyturn.domain.secret import Secret
 from keyturn.store.interface import SecretStore
 from keyturn.store.journal import Beginning, Telling
-from keyturn.testing.store_samples import LATER, NOW, a_version
+from keyturn.testing.store_samples import LATER, NOW, a_secret, a_version
 
 BOTH = (Channel.CLUSTER, Channel.SINK)
 REFUSED = Failure(Step.SET_PENDING, "TargetRefused", "the target refused it")
 AGAIN_AT = NOW + timedelta(minutes=1)
+
+
+class OneSecret:
+    """What the promises of rotations begin with: an epoch, and a secret with one version."""
+
+    @pytest.fixture
+    async def epoch(self, store: SecretStore) -> int:
+        return await store.rotations.take_epoch()
+
+    @pytest.fixture
+    async def secret(self, store: SecretStore) -> Secret:
+        return await a_secret(store, versions=1)
 
 
 def told(now: datetime = LATER, channels: Collection[Channel] = BOTH) -> Telling:

@@ -22,6 +22,7 @@ from keyturn.testing.store_identity import Opener
 from keyturn.testing.store_rotation_samples import (
     AGAIN_AT,
     REFUSED,
+    OneSecret,
     a_beginning,
     a_rotation,
     begun,
@@ -75,16 +76,8 @@ async def opened(store: SecretStore, secret: Secret) -> Rotation:
     return rotation
 
 
-class RotationPromises:
+class RotationPromises(OneSecret):
     """Who may write, and what each step of a rotation does."""
-
-    @pytest.fixture
-    async def epoch(self, store: SecretStore) -> int:
-        return await store.rotations.take_epoch()
-
-    @pytest.fixture
-    async def secret(self, store: SecretStore) -> Secret:
-        return await a_secret(store, versions=1)
 
     # Epochs
 

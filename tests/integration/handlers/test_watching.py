@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from connections import connection_to
 from keyturn.handlers.watching import KopfWatch
 from keyturn.kube.connection import Connection
 from listening import listening
@@ -27,15 +27,7 @@ async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
     # they are collected, which Python 3.11 cannot bear while it parses a module.
     logging.disable()
     async with listening(app) as port:
-        document = {
-            "clusters": [{"name": "a", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-            "users": [{"name": "a", "user": {"token": "of-nobody"}}],
-            "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-            "current-context": "a",
-        }
-        path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps(document))
-        yield Connection(path)
+        yield connection_to(f"http://127.0.0.1:{port}", tmp_path)
     gc.collect()
     logging.disable(logging.NOTSET)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from connections import connection_to
 from keyturn.kube.client import KubeClient
-from keyturn.kube.connection import Connection
 from keyturn.kube.metadata_watch import MetadataWatch, Sighting
 from listening import listening
 
@@ -71,7 +71,7 @@ async def watching(
     app.router.add_get(PATH, server.answer)
     async with (
         listening(app, handler_cancellation=True) as port,
-        KubeClient(_connection(folder, port)) as kube,
+        KubeClient(connection_to(f"http://127.0.0.1:{port}", folder)) as kube,
     ):
         watch = MetadataWatch(
             kube, PATH, on_listed=eye.on_listed, on_change=eye.on_change, silence=silence
@@ -82,16 +82,6 @@ async def watching(
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-
-
-def _connection(folder: Path, port: int) -> Connection:
-    one = [{"name": "a", "cluster": {"server": f"http://127.0.0.1:{port}"}}]
-    user = [{"name": "a", "user": {"token": "of-nobody"}}]
-    context = [{"name": "a", "context": {"cluster": "a", "user": "a"}}]
-    document = {"clusters": one, "users": user, "contexts": context, "current-context": "a"}
-    path = folder / "kubeconfig"
-    path.write_text(json.dumps(document))
-    return Connection(path)
 
 
 async def until(is_so: Callable[[], bool]) -> None:

@@ -1,5 +1,4 @@
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -8,24 +7,12 @@ from typing import Any
 import pytest
 from kubernetes.aio.config.config_exception import ConfigException
 
+from connections import connection_to
 from keyturn.domain.errors import ClusterUnavailableError
 from keyturn.kube.client import KubeClient, _parsed
-from keyturn.kube.connection import Connection
 from listening import talking
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-def kubeconfig(tmp_path: Path, server: str) -> Connection:
-    document = {
-        "clusters": [{"name": "a", "cluster": {"server": server}}],
-        "users": [{"name": "a", "user": {"token": "of-nobody"}}],
-        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-        "current-context": "a",
-    }
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(document))
-    return Connection(path)
 
 
 @asynccontextmanager
@@ -33,14 +20,14 @@ async def speaking_to(answer: Talk, tmp_path: Path) -> AsyncIterator[KubeClient]
     """Open a client of a server whose every connection is led by `answer`."""
     async with (
         talking(answer) as port,
-        KubeClient(kubeconfig(tmp_path, f"http://127.0.0.1:{port}")) as kube,
+        KubeClient(connection_to(f"http://127.0.0.1:{port}", tmp_path)) as kube,
     ):
         yield kube
 
 
 @pytest.fixture
 async def kube(tmp_path: Path) -> AsyncIterator[KubeClient]:
-    async with KubeClient(kubeconfig(tmp_path, "http://127.0.0.1:9")) as kube:
+    async with KubeClient(connection_to("http://127.0.0.1:9", tmp_path)) as kube:
         yield kube
 
 
